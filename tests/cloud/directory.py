@@ -49,7 +49,9 @@ class Directory:
         self._people: dict[str, Person] = {}
         self._tokens: dict[str, AccessToken] = {}
 
-    def add(self, email: str, name: str, aliases: list[str] | None = None, *, admin_consent_required: bool = False) -> Person:
+    def add(
+        self, email: str, name: str, aliases: list[str] | None = None, *, admin_consent_required: bool = False
+    ) -> Person:
         """Add a person, or update the one who has this address."""
         known = self.by_email(email)
         domain = email.rpartition("@")[2].lower()
@@ -96,7 +98,9 @@ class Directory:
     def revoke_tokens(self, oid: str, client_id: str | None = None) -> None:
         """Forget a person's access tokens (all, or those of one client)."""
         self._tokens = {
-            v: t for v, t in self._tokens.items() if t.oid != oid or (client_id is not None and t.client_id != client_id)
+            v: t
+            for v, t in self._tokens.items()
+            if t.oid != oid or (client_id is not None and t.client_id != client_id)
         }
 
     def reset(self) -> None:

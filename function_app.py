@@ -1,0 +1,204 @@
+"""
+Every trigger of the app: read the binding, call one flow, bind its result. No rule is decided here.
+
+    http_    the CRM's API (function key), the browser's sign-in, Microsoft Graph's notifications (both anonymous)
+    queue_   the work behind them
+    timer_   what nobody calls
+"""
+
+import azure.functions as func
+
+from sync import api, jobs, wiring
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+flows = wiring.build()
+
+STORAGE = "AzureWebJobsStorage"
+USER = "v1/accounts/{account_id}/users/{user_id}"
+ACCOUNT = "v1/accounts/{account_id}"
+
+
+# Connecting a mailbox.
+
+
+@app.route(route=f"{USER}/connection/sign-in", methods=["POST"])
+@api.endpoint
+async def http_start_sign_in(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api_models import SignInRequest, read
+
+    body = read(SignInRequest, api.json_body(req))
+    url, sign_in = await flows.connect.begin(
+        api.account_of(req), api.user_of(req), body.return_url, body.expected_email or ""
+    )
+    return api.answer({"sign_in_url": url, "expires_at": api.rfc3339(sign_in.expires_at)}, 201)
+
+
+@app.route(route="connect/{token}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@api.browser_page
+async def http_connect(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    to = await flows.connect.open_link(req.route_params["token"])
+    return api.redirect(to.location, to.binding, flows.settings.public_base_url)
+
+
+@app.route(route="oauth/callback", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@api.browser_page
+async def http_oauth_callback(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    if "admin_consent" in req.params:
+        return api.admin_consent_page(dict(req.params))
+    to = await flows.connect.park(dict(req.params), api.binding_of(req, flows.settings.public_base_url))
+    return api.redirect(to.location, to.binding, flows.settings.public_base_url)
+
+
+@app.route(route=f"{USER}/connection/complete", methods=["POST"])
+@api.endpoint
+async def http_complete_sign_in(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api_models import CompleteRequest, read
+
+    body = read(CompleteRequest, api.json_body(req))
+    connection = await flows.connect.complete(api.account_of(req), api.user_of(req), body.completion_code)
+    return api.answer(api.connection_json(connection))
+
+
+@app.route(route=f"{USER}/connection", methods=["GET"])
+@api.endpoint
+async def http_get_connection(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return api.answer(api.connection_json(await flows.connect.current(api.account_of(req), api.user_of(req))))
+
+
+@app.route(route=f"{USER}/connection", methods=["DELETE"])
+@api.endpoint
+async def http_delete_connection(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    api.refuse_erase(req)
+    connection = await flows.connect.delete(api.account_of(req), api.user_of(req))
+    return api.answer(api.deleted_json(connection))
+
+
+# Sending, and looking up.
+
+
+@app.route(route=f"{ACCOUNT}/messages", methods=["POST"])
+@api.endpoint
+async def http_send_message(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api_models import SendRequest, read
+
+    account_id, key, body = api.account_of(req), api.idempotency_key(req), api.json_body(req)
+    outgoing = read(SendRequest, body).outgoing()
+    return api.answer(await flows.accept.accept(account_id, key, outgoing, api.request_hash(body)), 202)
+
+
+@app.route(route=f"{ACCOUNT}/messages/{{message_id}}", methods=["GET"])
+@api.endpoint
+async def http_get_message(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    message, body = await flows.show.message(api.account_of(req), req.route_params["message_id"])
+    return api.answer(api.whole_message_json(message, body))
+
+
+@app.route(route=f"{ACCOUNT}/threads", methods=["GET"])
+@api.endpoint
+async def http_list_threads(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    asked, limit = req.params, api.page_size(req)
+    found = await flows.show.threads(
+        api.account_of(req), asked.get("contact_id"), asked.get("user_id"), asked.get("after"), limit + 1
+    )
+    return api.answer(api.threads_json(found, limit))
+
+
+@app.route(route=f"{ACCOUNT}/threads/{{thread_id}}", methods=["GET"])
+@api.endpoint
+async def http_get_thread(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    thread, live, messages = await flows.show.thread(api.account_of(req), req.route_params["thread_id"])
+    return api.answer(api.thread_json(thread, live, messages))
+
+
+@app.route(route=f"{ACCOUNT}/attachments/{{attachment_id}}", methods=["GET"])
+@api.endpoint
+async def http_get_attachment(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return api.file(*await flows.show.attachment(api.account_of(req), req.route_params["attachment_id"]))
+
+
+@app.route(route=f"{ACCOUNT}/events", methods=["GET"])
+@api.endpoint
+async def http_list_events(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    after = api.sequence_after(req)
+    events, has_more = await flows.show.events(api.account_of(req), after, api.page_size(req))
+    return api.answer(api.events_json(events, after, has_more))
+
+
+@app.route(route=f"{ACCOUNT}/events/{{event_id}}", methods=["GET"])
+@api.endpoint
+async def http_get_event(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return api.answer(api.event_json(await flows.show.event(api.account_of(req), req.route_params["event_id"])))
+
+
+@app.route(route=f"{ACCOUNT}/events/{{event_id}}/redeliver", methods=["POST"])
+@api.endpoint
+async def http_redeliver_event(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    event = await flows.deliver.redeliver(api.account_of(req), req.route_params["event_id"])
+    return api.answer(api.event_json(event), 202)
+
+
+@app.route(route="v1/status", methods=["GET"])
+@api.endpoint
+async def http_status(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return api.answer(api.status_json(*await flows.show.status()))
+
+
+@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@api.endpoint
+async def http_health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return api.answer({"status": "ok"})
+
+
+# Microsoft Graph.
+
+
+@app.route(route="graph/notifications", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.queue_output(arg_name="changes", queue_name=jobs.MAIL_CHANGES, connection=STORAGE)
+@api.endpoint
+async def http_graph_notifications(
+    req: func.HttpRequest, context: func.Context, changes: func.Out[list[str]]
+) -> func.HttpResponse:
+    if "validationToken" in req.params:
+        return api.validation(req.params["validationToken"])
+    changes.set(flows.acknowledge_changes(req.get_body()))
+    return api.accepted()
+
+
+@app.route(route="graph/lifecycle", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.queue_output(arg_name="watches", queue_name=jobs.MAILBOX_WATCH, connection=STORAGE)
+@api.endpoint
+async def http_graph_lifecycle(
+    req: func.HttpRequest, context: func.Context, watches: func.Out[list[str]]
+) -> func.HttpResponse:
+    if "validationToken" in req.params:
+        return api.validation(req.params["validationToken"])
+    watches.set(flows.acknowledge_lifecycle(req.get_body()))
+    return api.accepted()
+
+
+# The work behind it.
+
+
+@app.queue_trigger(arg_name="msg", queue_name=jobs.MAILBOX_WATCH, connection=STORAGE)
+async def queue_mailbox_watch(msg: func.QueueMessage) -> None:
+    await flows.watch.keep(jobs.WatchMailbox.from_json(msg.get_body().decode()))
+
+
+@app.queue_trigger(arg_name="msg", queue_name=jobs.MAIL_SENDS, connection=STORAGE)
+async def queue_mail_send(msg: func.QueueMessage) -> None:
+    await flows.send.deliver(jobs.SendMail.from_json(msg.get_body().decode()))
+
+
+@app.queue_trigger(arg_name="msg", queue_name=jobs.MAIL_CHANGES, connection=STORAGE)
+async def queue_mail_change(msg: func.QueueMessage) -> None:
+    await flows.receive.fetch(jobs.MailChange.from_json(msg.get_body().decode()))
+
+
+@app.queue_trigger(arg_name="msg", queue_name=jobs.CRM_DELIVERIES, connection=STORAGE)
+async def queue_crm_delivery(msg: func.QueueMessage) -> None:
+    await flows.deliver.deliver(jobs.DeliverEvent.from_json(msg.get_body().decode()))
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 * * * * *")
+async def timer_sweep(timer: func.TimerRequest) -> None:
+    await flows.sweep.sweep()

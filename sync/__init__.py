@@ -1,0 +1,31 @@
+"""
+Two-way Outlook email sync for a CRM.
+
+Every thread that begins with an email sent from the CRM is kept in sync both ways; nothing else of the mailbox is.
+
+How data moves. Rows are the truth, queue messages (in brackets) are wake-up pointers that hold ids only::
+
+    connect   CRM -> http_start_sign_in -> flows/connect.begin -> sign_ins                      => sign_in_url
+              browser -> http_connect -> flows/connect.open_link -> entra -> 302 Microsoft
+              Microsoft -> http_oauth_callback -> flows/connect.park -> sealed row              => 302 CRM
+              CRM -> http_complete_sign_in -> flows/connect.complete -> entra -> connections -> [mailbox-watch]
+              [mailbox-watch] -> queue_mailbox_watch -> flows/watch.keep -> graph_subscriptions -> [crm-deliveries]
+    send      CRM -> http_send_message -> flows/accept -> domain/sender_rule, outgoing -> journal -> [mail-sends]
+              [mail-sends] -> queue_mail_send -> flows/send -> graph_mail -> journal -> [crm-deliveries]
+    receive   Graph -> http_graph_notifications -> flows/receive.acknowledge -> domain/notification -> [mail-changes]
+              [mail-changes] -> queue_mail_change -> flows/receive.fetch -> graph_mail -> domain/thread_rule,
+              attachment_rule -> journal -> [crm-deliveries]
+    deliver   [crm-deliveries] -> queue_crm_delivery -> flows/deliver -> crm -> journal
+    sweep     timer_sweep -> flows/sweep -> whatever is due and lost its wake-up is queued again
+
+Who may import whom (tests/unit/test_import_rule.py holds us to it):
+
+    domain          nothing of ours: no I/O, no clock, no environment, no logging
+    jobs            nothing of ours
+    adapters        domain, jobs; one file per outside system
+    flows           domain, jobs, flows.ports; one file per story
+    settings        domain
+    wiring          everything above: the only place where adapters meet flows
+    api             domain: HTTP shapes, errors to status codes
+    function_app    wiring, api, jobs
+"""

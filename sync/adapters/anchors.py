@@ -1,0 +1,64 @@
+"""
+The table `anchors`, a partition for each connection.
+
+    <kind>|<hash of the key>    the thread it leads to
+    known|<hash of a name>      the message of ours that a message of the mailbox is
+
+Keys are hashed: conversation and message ids may hold characters that a row key can't.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from sync.adapters.tables import Tables
+from sync.domain.errors import Conflict
+from sync.domain.ids import key_hash
+from sync.domain.thread_rule import Anchor, KeyKind
+
+
+class AnchorsTable:
+    """Keeps `flows.ports.Anchors`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._table = tables.table("anchors")
+
+    async def find(self, connection_id: str, keys: Sequence[tuple[KeyKind, str]]) -> list[Anchor]:
+        """The anchors that exist under these keys: point reads at the same time, the fastest that tables have."""
+
+        async def read(kind: KeyKind, value: str) -> Anchor | None:
+            found = await self._table.get(connection_id, f"{kind}|{key_hash(value)}")
+            if found is None:
+                return None
+            row = found[0]
+            return Anchor(kind, value, row["thread"], row["base_subject"])
+
+        found = await asyncio.gather(*(read(kind, value) for kind, value in keys))
+        return [anchor for anchor in found if anchor is not None]
+
+    async def add(self, connection_id: str, anchors: Sequence[Anchor]) -> None:
+        """Keep these anchors; a key that exists already stays as it is."""
+
+        async def insert(anchor: Anchor) -> None:
+            row = {
+                "PartitionKey": connection_id,
+                "RowKey": f"{anchor.kind}|{key_hash(anchor.value)}",
+                "thread": anchor.thread_id,
+                "base_subject": anchor.base_subject,
+            }
+            try:
+                await self._table.insert(row)
+            except Conflict:
+                return
+
+        await asyncio.gather(*(insert(anchor) for anchor in anchors))
+
+    async def message_of(self, connection_id: str, name: str) -> str | None:
+        """The id of our message that this name (a Graph id, an internet message id) was remembered for; an empty name: None."""
+        found = await self._table.get(connection_id, f"known|{key_hash(name)}") if name else None
+        return str(found[0]["message"]) if found else None
+
+    async def remember(self, connection_id: str, name: str, message_id: str) -> None:
+        """Keep which message of ours a message of the mailbox is."""
+        await self._table.upsert(
+            {"PartitionKey": connection_id, "RowKey": f"known|{key_hash(name)}", "message": message_id}
+        )

@@ -1,0 +1,84 @@
+"""
+The table `connections`.
+
+    account|<account>    user|<user>    the user's current connection: one row, so that taking over and ending are one write
+    connection|<id>      owner          whose connection that is or was; once another took its place, how it was then
+"""
+
+from dataclasses import replace
+
+from sync.adapters.rows import Row, columns_of, value_of
+from sync.adapters.tables import Tables
+from sync.domain import connection as rule
+from sync.domain.connection import Connection
+
+
+class ConnectionsTable:
+    """Keeps `flows.ports.Connections`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._table = tables.table("connections")
+        # Who owns a connection never changes.
+        self._owners: dict[str, tuple[str, str]] = {}
+
+    async def of_user(self, account_id: str, user_id: str) -> Connection | None:
+        """The user's current connection, in any state."""
+        found = await self._table.get(f"account|{account_id}", f"user|{user_id}")
+        return value_of(Connection, *found) if found else None
+
+    async def by_id(self, connection_id: str) -> Connection | None:
+        """This connection; disconnected, as it was retired, once another has taken its place."""
+        owner = self._owners.get(connection_id)
+        if owner is None:
+            row = await self._owner_row(connection_id)
+            if row is None:
+                return None
+            owner = self._owners[connection_id] = (row["account"], row["user"])
+        current = await self.of_user(*owner)
+        if current is not None and current.connection_id == connection_id:
+            return current
+        row = await self._owner_row(connection_id)
+        return rule.disconnected(value_of(Connection, row)) if row is not None else None
+
+    async def introduce(self, connection: Connection) -> None:
+        """Keep who owns this new connection, before it is saved as the current one."""
+        await self._table.upsert(self._owner(connection))
+
+    async def retire(self, connection: Connection) -> None:
+        """Keep a connection that another is about to take the place of, so that what it opened can be closed."""
+        await self._table.upsert(self._owner(connection))
+
+    async def save(self, connection: Connection) -> Connection:
+        """Insert it (no version) or replace the version read, which may be of the connection whose place it takes."""
+        row: Row = {
+            "PartitionKey": f"account|{connection.account_id}",
+            "RowKey": f"user|{connection.user_id}",
+            "connection": connection.connection_id,
+            "state": connection.state.value,
+            **columns_of(connection),
+        }
+        if connection.version is None:
+            return replace(connection, version=await self._table.insert(row))
+        return replace(connection, version=await self._table.replace(row, connection.version))
+
+    async def count_by_state(self) -> dict[str, int]:
+        """How many current connections there are in each state."""
+        counts = {state.value: 0 for state in rule.State}
+        users = self._table.query("RowKey ge 'user|' and RowKey lt 'user}'", select=["state"])
+        async for row, _ in users:
+            counts[row["state"]] += 1
+        return counts
+
+    async def _owner_row(self, connection_id: str) -> Row | None:
+        found = await self._table.get(f"connection|{connection_id}", "owner")
+        return found[0] if found else None
+
+    @staticmethod
+    def _owner(connection: Connection) -> Row:
+        return {
+            "PartitionKey": f"connection|{connection.connection_id}",
+            "RowKey": "owner",
+            "account": connection.account_id,
+            "user": connection.user_id,
+            **columns_of(connection),
+        }

@@ -1,0 +1,73 @@
+"""
+Pushing events to the CRM as Standard Webhooks
+(https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
+
+`webhook-id` is the event's id on each try, `webhook-timestamp` the time of the try; while secrets rotate, one signature for each.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import httpx
+from standardwebhooks import Webhook
+
+from sync.adapters.graph_client import retry_after
+from sync.domain.event import MAX_ANSWER_BYTES, Answer, Event
+
+#: Seconds that the receiver has for its whole answer.
+TIMEOUT_S = 15.0
+
+
+class CrmWebhook:
+    """Keeps `flows.ports.Crm`."""
+
+    def __init__(
+        self, http: httpx.AsyncClient, url: str, secrets: Sequence[str], clock: Callable[[], datetime]
+    ) -> None:
+        self._http = http
+        self._url = url
+        self._signers = [Webhook(secret) for secret in secrets]
+        self._clock = clock
+
+    async def deliver(self, event: Event) -> Answer:
+        """Push an event once; never raises for anything the receiver does. Redirects are not followed."""
+        body = json.dumps(event.payload(), separators=(",", ":"))
+        began = time.monotonic()
+        try:
+            async with self._http.stream(
+                "POST",
+                self._url,
+                content=body.encode(),
+                headers=self._headers(event.event_id, body),
+                timeout=TIMEOUT_S,
+                follow_redirects=False,
+            ) as response:
+                text = await _beginning(response)
+                return Answer(
+                    response.status_code,
+                    time.monotonic() - began,
+                    text=text,
+                    retry_after=retry_after(response.headers.get("Retry-After")),
+                )
+        except httpx.HTTPError as error:
+            return Answer(None, time.monotonic() - began, error=type(error).__name__)
+
+    def _headers(self, event_id: str, body: str) -> dict[str, str]:
+        now = self._clock()  # aware, in UTC: the package signs the wrong second for any other zone
+        return {
+            "Content-Type": "application/json; charset=utf-8",
+            "webhook-id": event_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": " ".join(signer.sign(event_id, now, body) for signer in self._signers),
+        }
+
+
+async def _beginning(response: httpx.Response) -> str:
+    read = b""
+    async for piece in response.aiter_bytes():
+        read += piece
+        if len(read) >= MAX_ANSWER_BYTES:
+            break
+    return read[:MAX_ANSWER_BYTES].decode(errors="replace")

@@ -1,0 +1,180 @@
+"""
+Microsoft Graph over HTTP: one request with a connection's token, and every answer that is not a success as one of our errors.
+
+The ladder from status and code to error is `_raise_for`; sources: https://learn.microsoft.com/graph/errors and
+https://learn.microsoft.com/graph/throttling. A read may be repeated on anything temporary; of a write only "throttled" says for
+sure that nothing was done, so everything else that is not clear is `Unclear`.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+import httpx
+
+from sync.domain.connection import Connection
+from sync.domain.errors import Declined, Gone, ReconnectNeeded, Throttled, Unclear
+
+log = logging.getLogger(__name__)
+
+#: Graph runs at most so many requests to one mailbox at a time, for each app
+#: (https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits).
+MAX_REQUESTS_PER_MAILBOX = 4
+#: Seconds for a whole answer to arrive; uploads and downloads of 4 MB included.
+TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+RETRY_AFTER_UNSAID = timedelta(seconds=10)
+IMMUTABLE_IDS = 'IdType="ImmutableId"'
+
+
+class AccessTokens(Protocol):
+    """Where tokens come from."""
+
+    async def access_token(self, connection: Connection, *, refused: str | None = None) -> str:
+        """A token, another one than `refused`."""
+
+
+class GraphClient:
+    """Requests to Graph at `base_url` (with the version, without a trailing slash)."""
+
+    def __init__(self, http: httpx.AsyncClient, base_url: str, tokens: AccessTokens) -> None:
+        self._http = http
+        self._base_url = base_url
+        self._tokens = tokens
+        self._places: dict[tuple[str, str], asyncio.Semaphore] = {}
+
+    async def request(
+        self,
+        connection: Connection,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """One request to the connection's mailbox; raises the OutsideError family."""
+        async with self.stream(connection, method, path, params=params, json=json, headers=headers) as response:
+            await _read(response)
+            return response
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        connection: Connection,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[httpx.Response]:
+        """As `request`, with the body of a success unread."""
+        async with self._place(connection):
+            token = await self._tokens.access_token(connection)
+            for attempt in (1, 2):
+                sent = {"Authorization": f"Bearer {token}", "Prefer": IMMUTABLE_IDS, **(headers or {})}
+                async with self._sent(method, path, params, json, sent) as response:
+                    if response.status_code == 401 and attempt == 1:
+                        token = await self._tokens.access_token(connection, refused=token)
+                        continue
+                    if response.is_success:
+                        yield response
+                        return
+                    await _read(response)
+                    _raise_for(response)
+
+    async def request_with(
+        self, access_token: str, method: str, path: str, params: Mapping[str, str]
+    ) -> httpx.Response:
+        """One request with a token that belongs to no connection yet."""
+        async with self._sent(method, path, params, None, {"Authorization": f"Bearer {access_token}"}) as response:
+            await _read(response)
+            if not response.is_success:
+                _raise_for(response)
+            return response
+
+    async def upload(self, url: str, content: bytes, start: int, total: int) -> None:
+        """One piece of a file to an upload session's address, which carries its own authority."""
+        end = start + len(content) - 1
+        headers = {"Content-Range": f"bytes {start}-{end}/{total}", "Content-Type": "application/octet-stream"}
+        try:
+            response = await self._http.put(url, content=content, headers=headers, timeout=TIMEOUT)
+        except httpx.HTTPError as error:
+            raise Unclear(f"no answer to an upload: {type(error).__name__}") from error
+        if not response.is_success:
+            _raise_for(response)
+
+    def _place(self, connection: Connection) -> asyncio.Semaphore:
+        identity = connection.mailbox.identity
+        return self._places.setdefault(identity, asyncio.Semaphore(MAX_REQUESTS_PER_MAILBOX))
+
+    @contextlib.asynccontextmanager
+    async def _sent(
+        self, method: str, path: str, params: Mapping[str, str] | None, json: object, headers: Mapping[str, str]
+    ) -> AsyncIterator[httpx.Response]:
+        request = self._http.build_request(
+            method, self._base_url + path, params=params, json=json, headers=dict(headers), timeout=TIMEOUT
+        )
+        if json is None and method == "POST":
+            request.headers["Content-Length"] = "0"  # /send wants it said
+        try:
+            response = await self._http.send(request, stream=True)
+        except httpx.HTTPError as error:
+            raise Unclear(f"no answer to {method}: {type(error).__name__}") from error
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+
+async def _read(response: httpx.Response) -> None:
+    try:
+        await response.aread()
+    except httpx.HTTPError as error:
+        raise Unclear(f"the answer broke off: {type(error).__name__}") from error
+
+
+def _raise_for(response: httpx.Response) -> None:
+    """The ladder. Graph's words go to the CRM for a refused send, its request id to our log."""
+    status = response.status_code
+    code, message = _error_of(response)
+    log.info(
+        "Graph said no",
+        extra={"status": status, "code": code, "graph_request_id": response.headers.get("request-id", "")},
+    )
+    reading = response.request.method == "GET"
+    if status == 429 or (status == 503 and reading):
+        raise Throttled(message, retry_after=retry_after(response.headers.get("Retry-After")) or RETRY_AFTER_UNSAID)
+    if status >= 500 or status == 408:
+        raise Unclear(f"{status} {code}")
+    if status == 401:
+        raise ReconnectNeeded(message, cause=code)
+    if status in (404, 410) and code != "MailboxNotEnabledForRESTAPI":
+        raise Gone(f"{code}: {message}")
+    raise Declined(message, code=code, status=status)
+
+
+def _error_of(response: httpx.Response) -> tuple[str, str]:
+    try:
+        error: Any = response.json()["error"]
+        return str(error["code"]), str(error["message"])
+    except (ValueError, KeyError, TypeError):
+        return "UnknownError", f"HTTP {response.status_code}"
+
+
+def retry_after(header: str | None) -> timedelta | None:
+    """A Retry-After header: seconds, decimal ones too, or an HTTP date (RFC 9110 10.2.3). None where it can't be read."""
+    if not header:
+        return None
+    try:
+        return timedelta(seconds=max(0.0, min(float(header), 86_400.0)))
+    except ValueError:
+        pass
+    try:
+        return max(timedelta(), parsedate_to_datetime(header) - datetime.now(UTC))
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,235 @@
+"""
+The table `journal`: messages, threads and the feed of events, a partition for each account.
+
+    event|<10 digits>                an event, at its place in the feed
+    told|<hash of what it tells>     which event told that; inserting it is what makes "once" true
+    message|<id>                     a message
+    in_thread|<thread>|<time>|<id>   the messages of a thread, oldest first
+    thread|<id>                      a thread
+    contact|<contact>|<thread>       the threads of a contact
+    key|<hash>                       what was accepted under an idempotency key
+    last                             a hint at the last number of the feed
+
+Event, `told`, and message go into one transaction: a taken number or a repetition is a conflict, and nothing is written. A
+number is tried only if the one before it is taken, so that the feed has no holes at any moment.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sync.adapters.rows import Row, columns_of, value_of
+from sync.adapters.tables import Change, Tables, TransactionConflict
+from sync.domain import ids
+from sync.domain.errors import NotFound
+from sync.domain.event import Event, NewEvent
+from sync.domain.ids import key_hash
+from sync.domain.message import Message, Thread
+from sync.domain.outgoing import AcceptedSend
+
+LAST_NUMBER = 9_999_999_999
+
+
+class JournalTable:
+    """Keeps `flows.ports.Journal`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._table = tables.table("journal")
+        self._last_seen: dict[str, int] = {}
+
+    async def accepted(self, account_id: str, key: str) -> AcceptedSend | None:
+        """What was accepted under this idempotency key."""
+        return await self._get(AcceptedSend, account_id, f"key|{key}")
+
+    async def accept(
+        self, account_id: str, send: AcceptedSend, message: Message, thread: Thread | None, *, expires_at: datetime
+    ) -> AcceptedSend:
+        """Insert key, message and (where it begins one) thread, all or nothing; returns what stands under the key then."""
+        changes: list[Change] = [
+            ("create", _row(account_id, f"key|{send.key}", expires_at=expires_at, **columns_of(send))),
+            ("create", _message_row(message)),
+            ("create", _index_row(message)),
+        ]
+        if thread is not None:
+            changes.append(("create", _thread_row(thread)))
+            await self._index_contacts(thread)
+        try:
+            await self._table.transact(changes)
+        except TransactionConflict:
+            before = await self.accepted(account_id, send.key)
+            if before is None:
+                raise
+            return before
+        return send
+
+    async def message(self, account_id: str, message_id: str) -> Message | None:
+        """The message with this id."""
+        return await self._get(Message, account_id, f"message|{message_id}", versioned=True)
+
+    async def save_message(self, message: Message) -> Message:
+        """Replace the version read."""
+        return replace(message, version=await self._table.replace(_message_row(message), message.version or "*"))
+
+    async def thread(self, account_id: str, thread_id: str) -> Thread | None:
+        """The thread with this id."""
+        return await self._get(Thread, account_id, f"thread|{thread_id}", versioned=True)
+
+    async def save_thread(self, thread: Thread) -> Thread:
+        """Replace the version read."""
+        await self._index_contacts(thread)
+        return replace(thread, version=await self._table.replace(_thread_row(thread), thread.version or "*"))
+
+    async def threads(
+        self, account_id: str, *, contact_id: str | None, user_id: str | None, after: str | None, limit: int
+    ) -> list[Thread]:
+        """Threads in the order of their ids, from behind `after`."""
+        found: list[Thread] = []
+        prefix = "thread|" if contact_id is None else f"contact|{key_hash(contact_id)}|"
+        async for row in self._range(account_id, prefix, after):
+            thread = value_of(Thread, row) if contact_id is None else await self.thread(account_id, row["thread"])
+            if thread is not None and user_id in (None, thread.user_id):
+                found.append(thread)
+            if len(found) == limit:
+                break
+        return found
+
+    async def messages_of(self, account_id: str, thread_id: str) -> list[Message]:
+        """The messages of a thread, oldest first."""
+        messages = [
+            await self.message(account_id, row["message"])
+            async for row in self._range(account_id, f"in_thread|{thread_id}|", None)
+        ]
+        return sorted((m for m in messages if m is not None), key=lambda m: m.at)
+
+    async def count_threads(self, account_id: str, connection_id: str) -> int:
+        """How many threads this connection holds."""
+        where = "PartitionKey eq @account and RowKey ge 'thread|' and RowKey lt 'thread}' and connection eq @connection"
+        rows = self._table.query(where, select=["connection"], account=account_id, connection=connection_id)
+        return sum([1 async for _ in rows])
+
+    async def append(self, event: NewEvent, message: Message | None = None) -> Event:
+        """Give the event the next place in the feed and store the message with it, all or nothing."""
+        account_id, told = event.account_id, f"told|{key_hash(event.once)}"
+        before = await self._table.get(account_id, told)
+        if before is not None:
+            return await self._told(account_id, before[0])
+        sequence = await self._last(account_id) + 1
+        while True:
+            placed = Event(
+                event_id=ids.event_id(account_id, sequence, event.once),
+                type=event.type,
+                account_id=account_id,
+                sequence=sequence,
+                occurred_at=event.occurred_at,
+                data=event.data,
+            )
+            changes: list[Change] = [
+                ("create", _event_row(placed)),
+                ("create", _row(account_id, told, sequence=sequence)),
+            ]
+            if message is not None:
+                changes += [("upsert", _message_row(message)), ("upsert", _index_row(message))]
+            try:
+                await self._table.transact(changes)
+            except TransactionConflict as conflict:
+                if conflict.index == 0:
+                    sequence += 1
+                    continue
+                row = await self._table.get(account_id, told)
+                if row is None:
+                    raise
+                return await self._told(account_id, row[0])
+            self._last_seen[account_id] = sequence
+            await self._table.upsert(_row(account_id, "last", sequence=sequence))
+            return placed
+
+    async def event(self, account_id: str, event_id: str) -> Event | None:
+        """The event with this id."""
+        sequence = ids.sequence_of(event_id)
+        if sequence is None:
+            return None
+        event = await self._get(Event, account_id, _event_key(sequence), versioned=True)
+        return event if event is not None and event.event_id == event_id else None
+
+    async def save_event(self, event: Event) -> Event:
+        """Replace the version read."""
+        return replace(event, version=await self._table.replace(_event_row(event), event.version or "*"))
+
+    async def events(self, account_id: str, after: int, limit: int) -> list[Event]:
+        """Events with a sequence above `after`, in order."""
+        where = "PartitionKey eq @account and RowKey gt @after and RowKey le @last"
+        rows = self._table.query(
+            where, limit, account=account_id, after=_event_key(after), last=_event_key(LAST_NUMBER)
+        )
+        return [value_of(Event, row, version) async for row, version in rows]
+
+    async def _index_contacts(self, thread: Thread) -> None:
+        """Not in a transaction, which holds 100 rows at most: an entry that leads to no thread is passed over."""
+        await asyncio.gather(*(self._table.upsert(row) for row in _contact_rows(thread)))
+
+    async def _last(self, account_id: str) -> int:
+        """A number that is surely taken (0: none is): the newest this process or the hint knows."""
+        hint = await self._table.get(account_id, "last")
+        return max(self._last_seen.get(account_id, 0), int(hint[0]["sequence"]) if hint else 0)
+
+    async def _told(self, account_id: str, row: Row) -> Event:
+        event = await self._get(Event, account_id, _event_key(int(row["sequence"])), versioned=True)
+        if event is None:
+            raise NotFound(f"event {row['sequence']} was removed")
+        return event
+
+    async def _get[T](self, kind: type[T], account_id: str, key: str, *, versioned: bool = False) -> T | None:
+        found = await self._table.get(account_id, key)
+        return value_of(kind, found[0], found[1] if versioned else None) if found else None
+
+    async def _range(self, account_id: str, prefix: str, after: str | None) -> AsyncIterator[Row]:
+        """The rows whose key begins with the prefix, from behind `after`, in key order."""
+        where = "PartitionKey eq @account and RowKey gt @first and RowKey lt @end"
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        async for row, _ in self._table.query(where, account=account_id, first=prefix + (after or ""), end=end):
+            yield row
+
+
+def _row(account_id: str, key: str, **columns: Any) -> Row:
+    return {"PartitionKey": account_id, "RowKey": key, **columns}
+
+
+def _event_key(sequence: int) -> str:
+    return f"event|{sequence:010d}"
+
+
+def _event_row(event: Event) -> Row:
+    return _row(event.account_id, _event_key(event.sequence), delivery=event.delivery, **columns_of(event))
+
+
+def _message_row(message: Message) -> Row:
+    return _row(message.account_id, f"message|{message.message_id}", status=message.status.value, **columns_of(message))
+
+
+def _index_row(message: Message) -> Row:
+    # The time of acceptance never changes, so a message has one index row for life.
+    at = f"{message.accepted_at:%Y%m%d%H%M%S%f}"
+    return _row(
+        message.account_id,
+        f"in_thread|{message.thread_id}|{at}|{message.message_id}",
+        message=message.message_id,
+    )
+
+
+def _thread_row(thread: Thread) -> Row:
+    return _row(
+        thread.account_id,
+        f"thread|{thread.thread_id}",
+        user=thread.user_id,
+        connection=thread.connection_id,
+        **columns_of(thread),
+    )
+
+
+def _contact_rows(thread: Thread) -> list[Row]:
+    return [
+        _row(thread.account_id, f"contact|{key_hash(contact_id)}|{thread.thread_id}", thread=thread.thread_id)
+        for contact_id in sorted({c.contact_id for c in thread.contacts if c.contact_id})
+    ]

@@ -1,0 +1,87 @@
+"""
+Azure Queue Storage, and the table `owed` of promises behind the queues.
+
+Messages are base64 as the Functions host expects them (host.json `messageEncoding`), hidden for at most 7 days, and never
+expire. A promise is one row per piece of work, deleted when it is done.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.queue import TextBase64EncodePolicy
+from azure.storage.queue.aio import QueueClient, QueueServiceClient
+
+from sync.adapters.tables import Tables
+from sync.jobs import JOB_OF_QUEUE, POISON_SUFFIX, QUEUES, Job
+
+MAX_DELAY = timedelta(days=6, hours=23)
+NEVER_EXPIRES = -1
+
+
+class QueuedWork:
+    """Keeps `flows.ports.Work`."""
+
+    def __init__(self, service: QueueServiceClient, tables: Tables) -> None:
+        self._service = service
+        self._owed = tables.table("owed")
+        self._clients: dict[str, QueueClient] = {}
+
+    async def promise(self, job: Job, *, due_at: datetime, delay: timedelta = timedelta()) -> None:
+        """Remember that this is to be done, and queue it, visible after `delay`."""
+        await self.postpone(job, due_at)
+        await self.queue(job, delay)
+
+    async def queue(self, job: Job, delay: timedelta = timedelta()) -> None:
+        """Queue it without a promise."""
+        hidden_s = int(min(max(delay, timedelta()), MAX_DELAY).total_seconds())
+        client = self._client(job.queue)
+        try:
+            await client.send_message(job.to_json(), visibility_timeout=hidden_s, time_to_live=NEVER_EXPIRES)
+        except ResourceNotFoundError:
+            await self._make(client)
+            await client.send_message(job.to_json(), visibility_timeout=hidden_s, time_to_live=NEVER_EXPIRES)
+
+    async def done(self, job: Job) -> None:
+        """Forget the promise."""
+        await self._owed.delete("owed", job.key)
+
+    async def overdue(self, now: datetime) -> AsyncIterator[Job]:
+        """Promised jobs whose time has come."""
+        async for row, _ in self._owed.query("PartitionKey eq 'owed' and due_at le @now", now=now):
+            yield JOB_OF_QUEUE[row["queue"]].from_json(row["job"])
+
+    async def postpone(self, job: Job, due_at: datetime) -> None:
+        """Move the promise's time without queueing."""
+        await self._owed.upsert(
+            {"PartitionKey": "owed", "RowKey": job.key, "queue": job.queue, "job": job.to_json(), "due_at": due_at}
+        )
+
+    async def waiting(self) -> dict[str, int]:
+        """About how many messages are in each queue and each poison queue."""
+        counts = {}
+        for name in (*QUEUES, *(queue + POISON_SUFFIX for queue in QUEUES)):
+            try:
+                properties = await self._client(name).get_queue_properties()
+                counts[name] = properties.approximate_message_count or 0
+            except ResourceNotFoundError:
+                counts[name] = 0
+        return counts
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            await client.close()
+        await self._service.close()
+
+    def _client(self, name: str) -> QueueClient:
+        if name not in self._clients:
+            self._clients[name] = self._service.get_queue_client(name, message_encode_policy=TextBase64EncodePolicy())
+        return self._clients[name]
+
+    @staticmethod
+    async def _make(client: QueueClient) -> None:
+        try:
+            await client.create_queue()
+        except ResourceExistsError:
+            return

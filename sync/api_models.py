@@ -1,0 +1,132 @@
+"""
+The bodies of requests, by pydantic. Imported where a request with a body is read, so that a notification's cold start does
+not pay for it.
+"""
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from sync.domain.errors import InvalidRequest
+from sync.domain.message import Contact
+from sync.domain.outgoing import Outgoing, OutgoingFile
+
+
+def _address(value: str) -> str:
+    try:
+        # Syntax only (RFC 5321, 6531): whether a domain takes mail is for the mail system to say.
+        return validate_email(value.strip(), check_deliverability=False, globally_deliverable=False).normalized
+    except EmailNotValidError as error:
+        raise ValueError(f"This is no email address: {error}") from error
+
+
+def _bytes(value: str) -> str:
+    try:
+        base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("This is not base64 (RFC 4648 section 4, with padding).") from None
+    return value
+
+
+EmailAddress = Annotated[str, Field(max_length=320), AfterValidator(_address)]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class SignInRequest(_Body):
+    """`POST …/connection/sign-in`."""
+
+    return_url: Annotated[str, Field(max_length=2_000)]
+    expected_email: EmailAddress | None = None
+
+
+class CompleteRequest(_Body):
+    """`POST …/connection/complete`."""
+
+    completion_code: Annotated[str, Field(max_length=200)]
+
+
+class Recipient(_Body):
+    """Somebody an email goes to."""
+
+    address: EmailAddress
+    name: Annotated[str, Field(max_length=200)] | None = None
+    contact_id: Annotated[str, Field(max_length=200)] | None = None
+
+    def contact(self) -> Contact:
+        """The same as a value of ours."""
+        return Contact(self.address, self.name or "", self.contact_id or "")
+
+
+class File(_Body):
+    """A file to send."""
+
+    name: Annotated[str, Field(min_length=1, max_length=255)]
+    content_type: Annotated[str, Field(max_length=255, pattern=r"^[\w.+-]+/[\w.+-]+")]
+    content_base64: Annotated[str, AfterValidator(_bytes)]
+    inline: bool = False
+    content_id: Annotated[str, Field(max_length=200)] | None = None
+
+
+class SendRequest(_Body):
+    """`POST …/messages`."""
+
+    kind: Literal["individual", "bulk", "workflow"]
+    user_id: Id
+    from_: Annotated[EmailAddress | None, Field(alias="from")] = None
+    to: list[Recipient]
+    cc: list[Recipient] = []
+    bcc: list[Recipient] = []
+    subject: str
+    html: str | None = None
+    text: str | None = None
+    thread_id: Annotated[str, Field(max_length=64)] | None = None
+    attachments: list[File] = []
+    metadata: dict[str, Any] = {}
+
+    def outgoing(self) -> Outgoing:
+        """The same as a value of ours, files decoded."""
+        return Outgoing(
+            kind=self.kind,
+            user_id=self.user_id,
+            from_address=self.from_,
+            to=tuple(p.contact() for p in self.to),
+            cc=tuple(p.contact() for p in self.cc),
+            bcc=tuple(p.contact() for p in self.bcc),
+            subject=self.subject,
+            html=self.html,
+            text=self.text,
+            thread_id=self.thread_id,
+            files=tuple(
+                OutgoingFile(f.name, f.content_type, base64.b64decode(f.content_base64), f.inline, f.content_id)
+                for f in self.attachments
+            ),
+            metadata=self.metadata,
+        )
+
+
+def read[T: BaseModel](model: type[T], value: object) -> T:
+    """Check a JSON value against a model; raises InvalidRequest that names each field that can't be used."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        wrong = [
+            {"field": _path(e["loc"]), "message": e["msg"].removeprefix("Value error, ")}
+            for e in error.errors(include_url=False)
+        ]
+        raise InvalidRequest(
+            "Some fields can't be used; `errors` names each. Nothing was changed.", errors=wrong
+        ) from None
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for step in location:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step)
+    return path

@@ -1,0 +1,201 @@
+"""
+What the CRM is told: one event, its place in the feed, and how its delivery stands.
+
+Shapes are the contract (`data.message`, `data.connection`); everything here makes plain JSON values.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from sync.domain.body import Body, for_event, readable
+from sync.domain.connection import Connection
+from sync.domain.mail import Address
+from sync.domain.message import Attachment, Message
+
+Json = dict[str, object]
+EventType = Literal[
+    "connection.connected",
+    "connection.updated",
+    "connection.disconnected",
+    "connection.needs_reconnect",
+    "message.sent",
+    "message.failed",
+    "message.bounced",
+    "message.synced",
+]
+Delivery = Literal["pending", "delivered", "undelivered"]
+
+#: Of an answer, what is kept with the attempt.
+MAX_ANSWER_BYTES = 1024
+#: Attempts kept with the event, the newest.
+MAX_ATTEMPTS_KEPT = 20
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """An event before it has a place in the feed. `once` names what it tells, so that it is told once."""
+
+    account_id: str
+    type: EventType
+    once: str
+    occurred_at: datetime
+    data: Json
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try to deliver. `status`: the HTTP status, None where no answer came; `error` in words then."""
+
+    at: datetime
+    duration_s: float
+    status: int | None
+    error: str = ""
+    answer: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How the CRM answered a delivery. `status` None: no answer came, `error` says why. `text`: its first kilobyte."""
+
+    status: int | None
+    duration_s: float
+    error: str = ""
+    text: str = ""
+    retry_after: timedelta | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """2xx; a redirect is a failure."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event in the feed. `version` is the stored row's etag."""
+
+    event_id: str
+    type: EventType
+    account_id: str
+    sequence: int
+    occurred_at: datetime
+    data: Json
+    delivery: Delivery = "pending"
+    attempts: tuple[Attempt, ...] = ()
+    attempt_count: int = 0
+    due_at: datetime | None = None
+    version: str | None = field(default=None, compare=False)
+
+    def payload(self) -> Json:
+        """The event as pushed and as in the feed."""
+        return {
+            "id": self.event_id,
+            "type": self.type,
+            "account_id": self.account_id,
+            "sequence": self.sequence,
+            "occurred_at": rfc3339(self.occurred_at),
+            "data": self.data,
+        }
+
+
+def attempted(event: Event, attempt: Attempt, delivery: Delivery, due_at: datetime | None) -> Event:
+    """The event after a try to deliver it."""
+    return replace(
+        event,
+        delivery=delivery,
+        due_at=due_at,
+        attempts=(*event.attempts, attempt)[-MAX_ATTEMPTS_KEPT:],
+        attempt_count=event.attempt_count + 1,
+    )
+
+
+def connection_event(kind: EventType, connection: Connection, once: str, now: datetime, **more: object) -> NewEvent:
+    """An event about a connection; `more` are further members of `data`."""
+    about: Json = {
+        "connection_id": connection.connection_id,
+        "user_id": connection.user_id,
+        "email": connection.mailbox.email,
+        "display_name": connection.mailbox.display_name,
+        "state": connection.state.value,
+    }
+    if connection.problem:
+        about["problem"] = connection.problem
+    return NewEvent(
+        connection.account_id, kind, f"{kind}|{connection.connection_id}|{once}", now, {"connection": about, **more}
+    )
+
+
+def message_event(kind: EventType, message: Message, body: Body, now: datetime) -> NewEvent:
+    """An event about a message, with as much of its body as an event holds."""
+    cut, truncated = for_event(body)
+    data: Json = {"message": message_json(message, cut, truncated=truncated)}
+    if message.problem:
+        data["problem"] = {"code": message.problem_code, "detail": message.problem}
+    # A send ends once: what is told of its end first is not contradicted later.
+    once = "outcome" if kind in ("message.sent", "message.failed") else kind
+    return NewEvent(message.account_id, kind, f"{once}|{message.message_id}", now, data)
+
+
+def message_json(message: Message, body: Body, *, truncated: bool) -> Json:
+    """`data.message` of the contract."""
+    return {
+        "message_id": message.message_id,
+        "thread_id": message.thread_id,
+        "connection_id": message.connection_id,
+        "user_id": message.user_id,
+        "contact_ids": list(message.contact_ids),
+        "direction": message.direction,
+        "origin": message.origin,
+        "from": _address(message.sender),
+        "to": [_address(a) for a in message.to],
+        "cc": [_address(a) for a in message.cc],
+        "subject": message.subject,
+        "html": body.html,
+        "text": body.text,
+        "body_truncated": truncated,
+        "sent_at": rfc3339(message.sent_at),
+        "received_at": rfc3339(message.received_at),
+        "internet_message_id": message.internet_message_id or None,
+        "in_reply_to": message.in_reply_to or None,
+        "matched_by": message.matched_by,
+        "involves_contact": message.involves_contact,
+        "auto_reply": message.auto_reply,
+        "attachments": [attachment_json(a) for a in message.attachments],
+    }
+
+
+def whole_message_json(message: Message, body: Body) -> Json:
+    """A message as its own route shows it: the fields of `data.message` with the whole body, and its status."""
+    shown = message_json(message, readable(body), truncated=False) | {"status": message.status.value}
+    if message.metadata:
+        shown["metadata"] = message.metadata
+    if message.problem:
+        shown["problem"] = {"code": message.problem_code, "detail": message.problem}
+    return shown
+
+
+def attachment_json(attachment: Attachment) -> Json:
+    """One of `attachments` of the contract."""
+    return {
+        "attachment_id": attachment.attachment_id,
+        "name": attachment.name,
+        "content_type": attachment.content_type,
+        "size_bytes": attachment.size_bytes,
+        "inline": attachment.inline,
+        "content_id": attachment.content_id,
+        "status": attachment.status,
+        "reason": attachment.reason,
+    }
+
+
+def rfc3339(when: datetime | None) -> str | None:
+    """A time as the contract writes it: RFC 3339, UTC, milliseconds."""
+    if when is None:
+        return None
+    if when.tzinfo is None:
+        raise ValueError("a time without a zone says nothing")
+    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _address(address: Address | None) -> Json | None:
+    return None if address is None else {"address": address.address, "name": address.name or None}

@@ -1,0 +1,112 @@
+"""
+One email as the mailbox shows it: addresses, thread keys, and what of an address or a subject counts as the same.
+
+Nothing here knows Graph's JSON: `adapters/graph_shapes.py` makes these values from it.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+#: Reply and forward marks in front of a subject, in the languages Outlook writes them
+#: ([MS-OXCMSG] 3.2.1.3 derives PidTagSubjectPrefix: one to three letters and a colon; the longer ones are seen in the field).
+_PREFIX = re.compile(
+    r"^\s*(?:(?:re|fw|fwd|aw|wg|sv|vs|tr|rv|res|enc|odp|ynt|antw|doorst|回复|转发|答复)\s*(?:\[\d+\])?\s*[:：]\s*)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    """A mailbox address with the name it was written with (may be empty)."""
+
+    address: str
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """What makes two addresses the same: the address without its case."""
+        return self.address.strip().casefold()
+
+
+@dataclass(frozen=True)
+class ThreadKeys:
+    """The keys by which a message is recognised as part of a thread (RFC 5322 3.6.4; [MS-OXOMSG] 2.2.1.2 and 2.2.1.3)."""
+
+    internet_message_id: str = ""
+    in_reply_to: str = ""
+    #: oldest first, as in the header
+    references: tuple[str, ...] = ()
+    conversation_id: str = ""
+    #: the 16 bytes 6..21 of the conversation index in hexadecimal; empty where there is none
+    conversation_guid: str = ""
+
+
+@dataclass(frozen=True)
+class MailboxMessage:
+    """A message of the mailbox, without its content: all that is read of a message that may not be ours."""
+
+    graph_id: str
+    keys: ThreadKeys
+    subject: str
+    sender: Address | None
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    bcc: tuple[Address, ...] = ()
+    is_draft: bool = False
+    sent_at: datetime | None = None
+    received_at: datetime | None = None
+    #: our own stamp: the id of the CRM's message of which this is the copy in the mailbox; empty on all other mail
+    stamp: str = ""
+    #: sent by a program (RFC 3834 Auto-Submitted), as an out-of-office note is
+    auto_reply: bool = False
+
+    @property
+    def participants(self) -> frozenset[str]:
+        """Everybody who wrote or got it, as address keys."""
+        people = [*self.to, *self.cc, *self.bcc, *([self.sender] if self.sender else [])]
+        return frozenset(a.key for a in people if a.address)
+
+
+@dataclass(frozen=True)
+class MailFile:
+    """A file on a message, before its bytes are read. `size_hint`: bytes as Graph says, not exact."""
+
+    graph_id: str
+    kind: Literal["file", "item", "reference"]
+    name: str
+    content_type: str
+    size_hint: int
+    inline: bool
+
+
+@dataclass(frozen=True)
+class MailContent:
+    """What is read of a message only once it is known to be ours. `html` and `text` as the mailbox has them."""
+
+    html: str | None
+    text: str | None
+    files: tuple[MailFile, ...] = field(default_factory=tuple)
+
+
+def base_subject(subject: str) -> str:
+    """The subject without reply and forward marks, folded so that equal subjects compare equal."""
+    rest = unicodedata.normalize("NFKC", subject)
+    while (shorter := _PREFIX.sub("", rest, count=1)) != rest:
+        rest = shorter
+    return " ".join(rest.split()).casefold()
+
+
+def message_ids(header: str) -> tuple[str, ...]:
+    """
+    The message ids of an In-Reply-To or References header, in order, each once (RFC 5322 3.6.4).
+
+    Ids keep their angle brackets; what stands between ids (comments, folding) is passed over. A header without brackets that
+    looks like one bare id counts as that id, since some clients write it so.
+    """
+    found = re.findall(r"<[^<>\s]+>", header)
+    if not found and re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", header.strip()):
+        found = [f"<{header.strip()}>"]
+    return tuple(dict.fromkeys(found))

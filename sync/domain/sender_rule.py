@@ -1,0 +1,75 @@
+"""The sender rule: through which door an email goes, by its kind, its From and the state of the user's mailbox."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from sync.domain.connection import Connection, DefaultSender
+from sync.domain.errors import ConnectionNeedsReconnect, InvalidRequest, ProviderNotConfigured
+
+Kind = Literal["individual", "bulk", "workflow"]
+
+
+class FromNotAllowed(InvalidRequest):
+    """from is neither an address of the connected mailbox nor in one of the provider's domains. Nothing was sent."""
+
+    code = "from_not_allowed"
+
+
+@dataclass(frozen=True)
+class Provider:
+    """What the rule needs to know of the account's own provider."""
+
+    address: str
+    domains: Collection[str]
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Which door, with which address, by which rule, and whether what goes through it syncs."""
+
+    via: Literal["outlook", "provider"]
+    address: str
+    rule: str
+
+    @property
+    def syncs(self) -> bool:
+        """Only what goes through Outlook begins or continues a thread."""
+        return self.via == "outlook"
+
+
+def decide(kind: Kind, from_address: str | None, connection: Connection | None, provider: Provider | None) -> Sender:
+    """
+    Apply the table of the product's rules.
+
+    Raises ConnectionNeedsReconnect, ProviderNotConfigured or FromNotAllowed where the answer is no.
+    """
+    mailbox = connection if connection is not None and connection.live else None
+    asked_from = (from_address or "").strip()
+    if kind == "individual":
+        if mailbox is None:
+            return _through(provider, "individual_not_connected")
+        if not mailbox.sends:
+            raise ConnectionNeedsReconnect
+        if mailbox.default_sender is DefaultSender.PROVIDER:
+            return _through(provider, "individual_default_provider")
+        return Sender("outlook", mailbox.mailbox.email, "individual_outlook")
+    if kind == "workflow":
+        return _through(provider, "workflow_provider")
+    if not asked_from:
+        return _through(provider, "bulk_from_blank")
+    if mailbox is not None and asked_from.casefold() in mailbox.mailbox.own_addresses:
+        if not mailbox.sends:
+            raise ConnectionNeedsReconnect
+        return Sender("outlook", asked_from, "bulk_from_outlook")
+    if provider is None:
+        raise ProviderNotConfigured
+    if asked_from.rpartition("@")[2].casefold() not in {d.casefold() for d in provider.domains}:
+        raise FromNotAllowed
+    return Sender("provider", asked_from, "bulk_from_other")
+
+
+def _through(provider: Provider | None, rule: str) -> Sender:
+    if provider is None:
+        raise ProviderNotConfigured
+    return Sender("provider", provider.address, rule)

@@ -1,0 +1,298 @@
+"""
+Connecting a mailbox: link, callback, completion. And what else happens to a connection by a person's wish: delete.
+
+Nothing is asked of Microsoft's token endpoint before link, browser, state and the CRM's user are known to fit.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from sync.domain import connection as connection_rule
+from sync.domain import sign_in as rule
+from sync.domain.connection import Connection, Mailbox, State
+from sync.domain.errors import (
+    CompletionCodeExpired,
+    Conflict,
+    Declined,
+    Gone,
+    NotFound,
+    OperatorAlarm,
+    OutsideError,
+    SignInFailed,
+    SignInLinkUnusable,
+    WrongMailbox,
+)
+from sync.domain.event import connection_event
+from sync.domain.sign_in import Grant, SignIn, Step
+from sync.flows.deliver import tell
+from sync.flows.ports import (
+    Clock,
+    Connections,
+    Entra,
+    Journal,
+    Mail,
+    NewSecret,
+    Sealing,
+    SignIns,
+    Subscriptions,
+    Tokens,
+    Work,
+)
+from sync.jobs import WatchMailbox
+
+#: Without these the sync can't work; the user may untick none of them.
+REQUIRED_SCOPES = frozenset(("mail.readwrite", "mail.send"))
+#: How long a delete waits for Graph before it leaves the clean-up to the queue, in seconds.
+CLOSE_PATIENCE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """Where the browser goes, and the binding secret for its cookie (empty: the cookie is cleared)."""
+
+    location: str
+    binding: str = ""
+
+
+@dataclass(frozen=True)
+class Connect:
+    """Sign-ins and the connections they make."""
+
+    sign_ins: SignIns
+    connections: Connections
+    journal: Journal
+    work: Work
+    entra: Entra
+    tokens: Tokens
+    mail: Mail
+    subscriptions: Subscriptions
+    sealing: Sealing
+    clock: Clock
+    new_secret: NewSecret
+    public_base_url: str
+    allowed_return_origins: tuple[str, ...]
+
+    async def begin(self, account_id: str, user_id: str, return_url: str, expected_email: str) -> tuple[str, SignIn]:
+        """The CRM asks for a link. Returns it with the sign-in it opens."""
+        rule.check_return_url(return_url, self.allowed_return_origins)
+        sign_in_id = _new_id(self.new_secret)
+        token = f"{sign_in_id}.{self.new_secret()}"
+        sign_in = SignIn(
+            sign_in_id=sign_in_id,
+            account_id=account_id,
+            user_id=user_id,
+            return_url=return_url,
+            expected_email=expected_email,
+            step=Step.NEW,
+            expires_at=self.clock() + rule.LINK_LIFETIME,
+            token_hash=rule.fingerprint(token),
+        )
+        return f"{self.public_base_url}/connect/{token}", await self.sign_ins.save(sign_in)
+
+    async def open_link(self, token: str) -> Redirect:
+        """A browser opens the link: bind it to this browser and send it to Microsoft."""
+        sign_in = rule.check_open(await self._stored(token), token, self.clock())
+        binding = self.new_secret()
+        state = f"{sign_in.sign_in_id}.{self.new_secret()}"
+        url, flow = await self.entra.begin(state=state, login_hint=sign_in.expected_email)
+        sealed = self.sealing.seal(flow, *_place(sign_in, "flow"))
+        opened = replace(sign_in, step=Step.OPENED, binding_hash=rule.fingerprint(binding), sealed_flow=sealed)
+        try:
+            await self.sign_ins.save(opened)
+        except Conflict as conflict:
+            raise SignInLinkUnusable from conflict
+        return Redirect(url, binding)
+
+    async def park(self, answer: Mapping[str, str], binding: str) -> Redirect:
+        """Microsoft sends the browser back: keep the unredeemed code, or the reason why there is none."""
+        state = answer.get("state", "")
+        sign_in = rule.check_callback(await self._stored(state), binding)
+        flow = self.sealing.unseal(sign_in.sealed_flow, *_place(sign_in, "flow"))
+        if json.loads(flow)["state"] != state:
+            raise SignInLinkUnusable
+        if self.clock() >= sign_in.expires_at:
+            return await self._end(sign_in, "expired")
+        if "code" not in answer:
+            return await self._end(sign_in, rule.refused_because(answer))
+        completion = f"{sign_in.sign_in_id}.{self.new_secret()}"
+        parked = replace(
+            sign_in,
+            step=Step.PARKED,
+            binding_hash="",
+            completion_hash=rule.fingerprint(completion),
+            sealed_code=self.sealing.seal(json.dumps(dict(answer)), *_place(sign_in, "code")),
+            expires_at=self.clock() + rule.COMPLETION_LIFETIME,
+        )
+        await self._save_once(parked)
+        return Redirect(rule.with_result(sign_in.return_url, result="ok", completion_code=completion))
+
+    async def complete(self, account_id: str, user_id: str, completion_code: str) -> Connection:
+        """The CRM says which of its users came back: redeem the code and connect. A repeated call gets the same connection."""
+        now = self.clock()
+        sign_in = rule.check_completion(await self._stored(completion_code), account_id, user_id, completion_code, now)
+        if sign_in.step is Step.REDEEMED:
+            connection = await self.connections.of_user(account_id, user_id)
+            if connection is None or connection.connection_id != sign_in.connection_id:
+                raise CompletionCodeExpired
+            return connection
+        if sign_in.step is not Step.PARKED:
+            raise CompletionCodeExpired("This completion code is being used by another call at this moment.")
+        try:
+            sign_in = await self.sign_ins.save(replace(sign_in, step=Step.REDEEMING))
+        except Conflict as conflict:
+            raise CompletionCodeExpired(
+                "This completion code is being used by another call at this moment."
+            ) from conflict
+        try:
+            grant, mailbox = await self._redeem(sign_in)
+            connection = await self._take_over(account_id, user_id, mailbox, grant)
+        except (SignInFailed, WrongMailbox):
+            await self.sign_ins.save(replace(sign_in, step=Step.ENDED, sealed_code="", sealed_flow=""))
+            raise
+        except (OutsideError, OperatorAlarm):
+            # Microsoft was not there, or did not know us: the code may still be good, so the CRM may call again.
+            await self.sign_ins.save(replace(sign_in, step=Step.PARKED))
+            raise
+        redeemed = replace(
+            sign_in, step=Step.REDEEMED, sealed_code="", sealed_flow="", connection_id=connection.connection_id
+        )
+        await self.sign_ins.save(redeemed)
+        return connection
+
+    async def current(self, account_id: str, user_id: str) -> Connection:
+        """The user's connection; raises NotFound where there never was one."""
+        connection = await self.connections.of_user(account_id, user_id)
+        if connection is None:
+            raise NotFound
+        threads = await self.journal.count_threads(account_id, connection.connection_id)
+        return replace(connection, thread_count=threads)
+
+    async def delete(self, account_id: str, user_id: str) -> Connection:
+        """End the user's connection: first here, for everybody and at once, then at Graph. Again: the same answer."""
+        while True:
+            connection = await self.connections.of_user(account_id, user_id)
+            if connection is None:
+                raise NotFound
+            if not connection.live:
+                break
+            try:
+                connection = await self.connections.save(connection_rule.disconnected(connection))
+                break
+            except Conflict:
+                continue
+        now = self.clock()
+        await tell(self.journal, self.work, connection_event("connection.disconnected", connection, "ended", now), now)
+        await self._close(connection)
+        return connection
+
+    async def _stored(self, handle: str) -> SignIn | None:
+        sign_in_id = rule.sign_in_id_of(handle)
+        return await self.sign_ins.get(sign_in_id) if sign_in_id else None
+
+    async def _save_once(self, sign_in: SignIn) -> None:
+        try:
+            await self.sign_ins.save(sign_in)
+        except Conflict as conflict:
+            raise SignInLinkUnusable(
+                "This sign-in has ended already. Go back to the CRM and click Connect again."
+            ) from conflict
+
+    async def _end(self, sign_in: SignIn, outcome: rule.Outcome) -> Redirect:
+        await self._save_once(replace(sign_in, step=Step.ENDED, sealed_flow="", sealed_code="", binding_hash=""))
+        result: dict[str, str] = {"result": outcome}
+        if outcome == "admin_consent_required":
+            result["admin_consent_url"] = self.entra.admin_consent_url(sign_in.sign_in_id)
+        return Redirect(rule.with_result(sign_in.return_url, **result))
+
+    async def _redeem(self, sign_in: SignIn) -> tuple[Grant, Mailbox]:
+        flow = self.sealing.unseal(sign_in.sealed_flow, *_place(sign_in, "flow"))
+        answer = json.loads(self.sealing.unseal(sign_in.sealed_code, *_place(sign_in, "code")))
+        try:
+            grant = await self.entra.redeem(flow, answer)
+        except Declined as declined:
+            raise SignInFailed from declined
+        if not grant.scopes >= REQUIRED_SCOPES:
+            raise SignInFailed(
+                "The permissions to read and send mail were not granted. Nothing was connected; start a new sign-in."
+            )
+        try:
+            owner = await self.mail.owner(grant.access_token)
+        except (Declined, Gone) as refused:
+            raise SignInFailed("This account has no Outlook mailbox. Nothing was connected.") from refused
+        mailbox = replace(
+            owner,
+            tenant_id=grant.tenant_id,
+            object_id=grant.object_id,
+            home_account_id=grant.home_account_id,
+            email=owner.email or grant.user_name,
+            display_name=owner.display_name or grant.display_name,
+        )
+        expected = sign_in.expected_email.strip().casefold()
+        if expected and expected not in mailbox.own_addresses | {grant.user_name.casefold()}:
+            raise WrongMailbox
+        return grant, mailbox
+
+    async def _take_over(self, account_id: str, user_id: str, mailbox: Mailbox, grant: Grant) -> Connection:
+        """Make this sign-in the user's current connection, in one write that everybody sees."""
+        while True:
+            current = await self.connections.of_user(account_id, user_id)
+            same = current is not None and current.live and current.mailbox.identity == mailbox.identity
+            if current is not None and same:
+                connection = connection_rule.renewed(current, mailbox)
+            else:
+                connection = Connection(
+                    connection_id="con_" + _new_id(self.new_secret),
+                    account_id=account_id,
+                    user_id=user_id,
+                    mailbox=mailbox,
+                    state=State.CONNECTING,
+                    connected_at=self.clock(),
+                    version=current.version if current else None,
+                )
+                await self.connections.introduce(connection)
+                if current is not None:
+                    await self.connections.retire(current)
+            await self.tokens.keep(connection, grant.token_cache)
+            try:
+                connection = await self.connections.save(connection)
+                break
+            except Conflict:
+                if not same:
+                    await self.tokens.destroy(connection)
+        if current is not None and current.live and not same:
+            now = self.clock()
+            previous = {"previous_connection_id": current.connection_id, "previous_email": current.mailbox.email}
+            updated = connection_event("connection.updated", connection, "updated", now, **previous)
+            await tell(self.journal, self.work, updated, now)
+            await self._close(connection_rule.disconnected(current))
+        await self.work.promise(WatchMailbox(connection.connection_id), due_at=self.clock() + timedelta(minutes=1))
+        return connection
+
+    async def _close(self, connection: Connection) -> None:
+        """Drop subscription and tokens of a connection that has ended; what does not work now is left to the queue."""
+        job = WatchMailbox(connection.connection_id)
+        await self.work.promise(job, due_at=self.clock() + timedelta(minutes=1), delay=timedelta(seconds=30))
+        try:
+            async with asyncio.timeout(CLOSE_PATIENCE_S):
+                await close(connection, self.subscriptions, self.tokens)
+        except (OutsideError, OperatorAlarm, TimeoutError):
+            return
+        await self.work.done(job)
+
+
+async def close(connection: Connection, subscriptions: Subscriptions, tokens: Tokens) -> None:
+    """End at Graph what a connection had opened, then destroy its tokens."""
+    if connection.subscription is not None:
+        await subscriptions.close(connection, connection.subscription)
+    await tokens.destroy(connection)
+
+
+def _new_id(new_secret: NewSecret) -> str:
+    return "".join(c for c in new_secret() if c.isalnum())[:24].lower()
+
+
+def _place(sign_in: SignIn, column: str) -> tuple[str, ...]:
+    return (sign_in.account_id, sign_in.sign_in_id, column)

@@ -1,0 +1,257 @@
+"""
+What the flows need of the outside, as small interfaces. Adapters and the tests' fakes keep the same promises
+(tests/contracts holds them to it).
+
+Common promises: a row that is not there is None; saving a row that somebody changed since it was read raises
+`domain.errors.Conflict`; what is saved is returned with its new `version`. Times are aware, in UTC. Graph and Entra ID raise
+the OutsideError family of `domain.errors`.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sync.domain.body import Body
+from sync.domain.connection import Connection, Mailbox, Subscription
+from sync.domain.event import Answer, Event, NewEvent
+from sync.domain.mail import MailboxMessage, MailContent
+from sync.domain.message import Message, Thread
+from sync.domain.outgoing import AcceptedSend, Draft, OutgoingFile
+from sync.domain.sign_in import Grant, SignIn
+from sync.domain.thread_rule import Anchor, KeyKind
+from sync.jobs import Job
+
+Clock = Callable[[], datetime]
+#: A new secret of 256 random bits, URL-safe.
+NewSecret = Callable[[], str]
+#: A random number from 0 to 1, to spread retries.
+Dice = Callable[[], float]
+
+
+class SignIns(Protocol):
+    """Sign-ins under way."""
+
+    async def get(self, sign_in_id: str) -> SignIn | None:
+        """The sign-in with this id."""
+
+    async def save(self, sign_in: SignIn) -> SignIn:
+        """Insert it (no version) or replace the version read."""
+
+
+class Connections(Protocol):
+    """The current connection of each user, and who owned each connection there ever was."""
+
+    async def of_user(self, account_id: str, user_id: str) -> Connection | None:
+        """The user's current connection, in any state."""
+
+    async def by_id(self, connection_id: str) -> Connection | None:
+        """This connection; disconnected, as it was retired, once another has taken its place."""
+
+    async def introduce(self, connection: Connection) -> None:
+        """Keep who owns this new connection, before it is saved as the current one."""
+
+    async def retire(self, connection: Connection) -> None:
+        """Keep a connection that another is about to take the place of, so that what it opened can be closed."""
+
+    async def save(self, connection: Connection) -> Connection:
+        """Insert it (no version) or replace the version read, which may be of the connection whose place it takes."""
+
+    async def count_by_state(self) -> dict[str, int]:
+        """How many current connections there are in each state."""
+
+
+class Anchors(Protocol):
+    """The keys by which mail is recognised as part of a thread. They belong to a connection."""
+
+    async def find(self, connection_id: str, keys: Sequence[tuple[KeyKind, str]]) -> list[Anchor]:
+        """The anchors that exist under these keys."""
+
+    async def add(self, connection_id: str, anchors: Sequence[Anchor]) -> None:
+        """Keep these anchors; a key that exists already stays as it is."""
+
+    async def message_of(self, connection_id: str, name: str) -> str | None:
+        """The id of our message that this name (a Graph id, an internet message id) was remembered for; an empty name: None."""
+
+    async def remember(self, connection_id: str, name: str, message_id: str) -> None:
+        """Keep which message of ours a message of the mailbox is."""
+
+
+class Journal(Protocol):
+    """Messages, threads, and the feed of events: one partition per account."""
+
+    async def accepted(self, account_id: str, key: str) -> AcceptedSend | None:
+        """What was accepted under this idempotency key."""
+
+    async def accept(
+        self, account_id: str, send: AcceptedSend, message: Message, thread: Thread | None, *, expires_at: datetime
+    ) -> AcceptedSend:
+        """Insert key, message and (where it begins one) thread, all or nothing; returns what stands under the key then."""
+
+    async def message(self, account_id: str, message_id: str) -> Message | None:
+        """The message with this id."""
+
+    async def save_message(self, message: Message) -> Message:
+        """Replace the version read."""
+
+    async def thread(self, account_id: str, thread_id: str) -> Thread | None:
+        """The thread with this id."""
+
+    async def save_thread(self, thread: Thread) -> Thread:
+        """Replace the version read."""
+
+    async def threads(
+        self, account_id: str, *, contact_id: str | None, user_id: str | None, after: str | None, limit: int
+    ) -> list[Thread]:
+        """Threads in the order of their ids, from behind `after`."""
+
+    async def messages_of(self, account_id: str, thread_id: str) -> list[Message]:
+        """The messages of a thread, oldest first."""
+
+    async def count_threads(self, account_id: str, connection_id: str) -> int:
+        """How many threads this connection holds."""
+
+    async def append(self, event: NewEvent, message: Message | None = None) -> Event:
+        """
+        Give the event the next place in the feed and store the message with it, all or nothing.
+
+        What was told before (`once`) is not told again: then nothing is written and the earlier event returned.
+        """
+
+    async def event(self, account_id: str, event_id: str) -> Event | None:
+        """The event with this id."""
+
+    async def save_event(self, event: Event) -> Event:
+        """Replace the version read."""
+
+    async def events(self, account_id: str, after: int, limit: int) -> list[Event]:
+        """Events with a sequence above `after`, in order."""
+
+
+class Content(Protocol):
+    """Large things, under generated names."""
+
+    async def put_body(self, account_id: str, message_id: str, body: Body) -> str:
+        """Store a body; returns its name."""
+
+    async def body(self, name: str) -> Body:
+        """A stored body."""
+
+    async def put_file(self, account_id: str, attachment_id: str, content: bytes) -> str:
+        """Store a file; returns its name. The same content under the same id has the same name."""
+
+    async def file(self, name: str) -> bytes:
+        """A stored file."""
+
+
+class Work(Protocol):
+    """Queues, and the promises behind them: a promised job is queued again by the sweep until it is done."""
+
+    async def promise(self, job: Job, *, due_at: datetime, delay: timedelta = timedelta()) -> None:
+        """Remember that this is to be done, and queue it, visible after `delay`."""
+
+    async def queue(self, job: Job, delay: timedelta = timedelta()) -> None:
+        """Queue it without a promise."""
+
+    async def done(self, job: Job) -> None:
+        """Forget the promise."""
+
+    def overdue(self, now: datetime) -> AsyncIterator[Job]:
+        """Promised jobs whose time has come."""
+
+    async def postpone(self, job: Job, due_at: datetime) -> None:
+        """Move the promise's time without queueing."""
+
+    async def waiting(self) -> dict[str, int]:
+        """About how many messages are in each queue and each poison queue."""
+
+
+class Entra(Protocol):
+    """Microsoft's sign-in (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow)."""
+
+    async def begin(self, *, state: str, login_hint: str) -> tuple[str, str]:
+        """The address to send the browser to, and the flow (JSON, secret) to keep until the callback."""
+
+    async def redeem(self, flow: str, answer: Mapping[str, str]) -> Grant:
+        """Redeem the code in `answer`; raises Declined where Microsoft refuses, OperatorAlarm where our registration is broken."""
+
+    def admin_consent_url(self, state: str) -> str:
+        """Where an administrator can consent for everybody of their organisation."""
+
+
+class Tokens(Protocol):
+    """The stored sign-ins of connections, sealed."""
+
+    async def keep(self, connection: Connection, token_cache: str) -> None:
+        """Store a new sign-in of this connection."""
+
+    async def access_token(self, connection: Connection, *, refused: str | None = None) -> str:
+        """A token for Graph, refreshed where needed (or where Graph `refused` that one); raises ReconnectNeeded, OperatorAlarm."""
+
+    async def destroy(self, connection: Connection) -> None:
+        """Destroy them; no error where there are none."""
+
+
+class Mail(Protocol):
+    """One user's mailbox. Graph ids are immutable ids."""
+
+    async def owner(self, access_token: str) -> Mailbox:
+        """Whose mailbox a token opens."""
+
+    async def keys(self, connection: Connection, graph_id: str) -> MailboxMessage:
+        """Keys and addresses of a message, nothing else of it; raises Gone."""
+
+    async def content(self, connection: Connection, graph_id: str) -> MailContent:
+        """Body and list of files of a message that is ours."""
+
+    async def file(
+        self, connection: Connection, graph_id: str, file_id: str, limit_bytes: int
+    ) -> tuple[bytes, str | None] | None:
+        """Content and content id of a file; None where it is larger than the limit (it is not read to the end then)."""
+
+    async def create_draft(self, connection: Connection, draft: Draft) -> MailboxMessage:
+        """A new draft."""
+
+    async def create_answer(self, connection: Connection, graph_id: str, draft: Draft) -> MailboxMessage:
+        """A draft that answers this message; raises Gone where the message is not there any more."""
+
+    async def add_file(self, connection: Connection, draft_id: str, file: OutgoingFile) -> None:
+        """Add a file to a draft."""
+
+    async def file_names(self, connection: Connection, draft_id: str) -> list[str]:
+        """The names of the files on a draft."""
+
+    async def send(self, connection: Connection, draft_id: str) -> None:
+        """Send a draft; Unclear where it may or may not have gone."""
+
+    async def find_stamped(self, connection: Connection, stamp: str) -> MailboxMessage | None:
+        """The message that carries our stamp: a draft, or its copy in Sent Items, wherever it is by now."""
+
+
+class Subscriptions(Protocol):
+    """Graph's promises to tell us (https://learn.microsoft.com/graph/api/resources/subscription)."""
+
+    async def open(self, connection: Connection, *, client_state: str, now: datetime) -> Subscription:
+        """A new subscription; one that exists already is taken over."""
+
+    async def renew(self, connection: Connection, subscription: Subscription, *, now: datetime) -> Subscription:
+        """A longer life; raises Gone where it has ended."""
+
+    async def close(self, connection: Connection, subscription: Subscription) -> None:
+        """End it; no error where it has ended."""
+
+
+class Crm(Protocol):
+    """The CRM's webhook (Standard Webhooks)."""
+
+    async def deliver(self, event: Event) -> Answer:
+        """Push an event once; never raises for anything the receiver does."""
+
+
+class Sealing(Protocol):
+    """Secrets at rest, each bound to where it belongs."""
+
+    def seal(self, secret: str, *where: str) -> str:
+        """Encrypt with the newest key."""
+
+    def unseal(self, sealed: str, *where: str) -> str:
+        """Decrypt what was sealed for the same place; raises ValueError otherwise."""

@@ -1,0 +1,76 @@
+"""What the CRM can look up: messages, threads, files, the feed, and how the app is doing."""
+
+from dataclasses import dataclass
+
+from sync.domain.body import Body
+from sync.domain.connection import Connection
+from sync.domain.errors import NotFound
+from sync.domain.event import Event
+from sync.domain.ids import message_of_attachment
+from sync.domain.message import Attachment, Message, Thread
+from sync.flows.ports import Connections, Content, Journal, Work
+
+
+@dataclass(frozen=True)
+class Show:
+    """Reading, always within one account: another account's id is not found, as one that never was."""
+
+    connections: Connections
+    journal: Journal
+    content: Content
+    work: Work
+
+    async def message(self, account_id: str, message_id: str) -> tuple[Message, Body]:
+        """A message with its whole body."""
+        message = await self.journal.message(account_id, message_id)
+        if message is None:
+            raise NotFound
+        return message, await self.content.body(message.body_blob)
+
+    async def threads(
+        self, account_id: str, contact_id: str | None, user_id: str | None, after: str | None, limit: int
+    ) -> list[tuple[Thread, bool]]:
+        """Threads, each with whether it syncs now."""
+        found = await self.journal.threads(account_id, contact_id=contact_id, user_id=user_id, after=after, limit=limit)
+        live = {u: await self._live_connection(account_id, u) for u in {t.user_id for t in found}}
+        return [(t, live[t.user_id] == t.connection_id) for t in found]
+
+    async def thread(self, account_id: str, thread_id: str) -> tuple[Thread, bool, list[tuple[Message, Body]]]:
+        """A thread, whether it syncs now, and its messages, oldest first."""
+        thread = await self.journal.thread(account_id, thread_id)
+        if thread is None:
+            raise NotFound
+        messages = await self.journal.messages_of(account_id, thread_id)
+        with_bodies = [(m, await self.content.body(m.body_blob)) for m in messages]
+        return thread, await self._live_connection(account_id, thread.user_id) == thread.connection_id, with_bodies
+
+    async def attachment(self, account_id: str, attachment_id: str) -> tuple[Attachment, bytes]:
+        """A file that synced, with its bytes."""
+        place = message_of_attachment(attachment_id)
+        message = await self.journal.message(account_id, place[0]) if place else None
+        if message is None or place is None or place[1] >= len(message.attachments):
+            raise NotFound
+        attachment = message.attachments[place[1]]
+        if not attachment.blob:
+            raise NotFound(f"This file was not synced ({attachment.reason}), so there are no bytes of it here.")
+        return attachment, await self.content.file(attachment.blob)
+
+    async def event(self, account_id: str, event_id: str) -> Event:
+        """An event with its delivery attempts."""
+        event = await self.journal.event(account_id, event_id)
+        if event is None:
+            raise NotFound
+        return event
+
+    async def events(self, account_id: str, after: int, limit: int) -> tuple[list[Event], bool]:
+        """A piece of the feed, and whether there is more."""
+        found = await self.journal.events(account_id, after, limit + 1)
+        return found[:limit], len(found) > limit
+
+    async def status(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Messages waiting in each queue, and connections in each state."""
+        return await self.work.waiting(), await self.connections.count_by_state()
+
+    async def _live_connection(self, account_id: str, user_id: str) -> str | None:
+        connection: Connection | None = await self.connections.of_user(account_id, user_id)
+        return connection.connection_id if connection is not None and connection.live else None

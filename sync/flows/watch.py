@@ -1,0 +1,109 @@
+"""
+Keeping watch over a mailbox: open its subscription, renew it at half-life, close it once the connection has ended.
+
+This runs in a queue function: Graph calls our validation address while our own POST /subscriptions is still waiting, and an
+HTTP function that waits for itself can deadlock.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sync.domain import connection as connection_rule
+from sync.domain.connection import Connection, State
+from sync.domain.errors import Conflict, Gone, OutsideError, ReconnectNeeded, Throttled
+from sync.domain.event import connection_event
+from sync.domain.notification import client_state, read_lifecycle
+from sync.flows.connect import close
+from sync.flows.deliver import tell
+from sync.flows.ports import Clock, Connections, Journal, Subscriptions, Tokens, Work
+from sync.flows.reconnect import Reconnect
+from sync.jobs import WatchMailbox
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER = timedelta(minutes=1)
+
+
+def acknowledge(body: bytes, signing_keys: Sequence[bytes]) -> list[str]:
+    """The queue messages for a lifecycle notification collection. Forged items are counted in the log and dropped."""
+    told = read_lifecycle(body, signing_keys)
+    if told.forged:
+        log.warning("forged lifecycle notifications dropped", extra={"count": told.forged})
+    return [WatchMailbox(connection_id, event).to_json() for connection_id, event in told.changed]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The subscription of a connection."""
+
+    connections: Connections
+    journal: Journal
+    work: Work
+    tokens: Tokens
+    subscriptions: Subscriptions
+    reconnect: Reconnect
+    clock: Clock
+    signing_key: bytes
+
+    async def keep(self, job: WatchMailbox) -> None:
+        """Do what is due for this connection's subscription; promises the next time by itself."""
+        connection = await self.connections.by_id(job.connection_id)
+        if connection is None:
+            await self.work.done(job)
+            return
+        try:
+            if not connection.live:
+                await close(connection, self.subscriptions, self.tokens)
+                await self.work.done(job)
+                return
+            if connection.state is State.NEEDS_RECONNECT:
+                await self.work.done(job)  # signing in again promises it anew
+                return
+            connection = await self._watched(connection, job.lifecycle)
+        except ReconnectNeeded as refused:
+            if connection.live:
+                await self.reconnect.ask(connection, refused)
+            else:
+                await self.tokens.destroy(connection)
+            await self.work.done(job)
+            return
+        except OutsideError as failure:
+            wait = failure.retry_after if isinstance(failure, Throttled) else RETRY_AFTER
+            log.warning(
+                "subscription not changed", extra={"connection_id": job.connection_id, "problem": failure.detail}
+            )
+            await self.work.promise(job, due_at=self.clock() + wait + RETRY_AFTER, delay=wait)
+            return
+        now = self.clock()
+        once = f"connected-{connection.sign_ins}"
+        await tell(self.journal, self.work, connection_event("connection.connected", connection, once, now), now)
+        renew_at = connection.subscription.renew_at if connection.subscription else now + RETRY_AFTER
+        await self.work.postpone(job, renew_at)
+
+    async def _watched(self, connection: Connection, lifecycle: str) -> Connection:
+        """The connection with a subscription that is not due for renewal."""
+        now = self.clock()
+        subscription = None if lifecycle == "subscriptionRemoved" else connection.subscription
+        # A PATCH renews the authorization too; Microsoft asks not to combine it with POST …/reauthorize.
+        asked = lifecycle == "reauthorizationRequired"
+        if subscription is not None and (asked or subscription.renew_at <= now):
+            try:
+                subscription = await self.subscriptions.renew(connection, subscription, now=now)
+            except Gone:
+                subscription = None
+        if subscription is None:
+            word = client_state(connection.connection_id, self.signing_key)
+            subscription = await self.subscriptions.open(connection, client_state=word, now=now)
+        while True:
+            watched = connection_rule.connected(connection, subscription, now)
+            try:
+                return await self.connections.save(watched) if watched != connection else connection
+            except Conflict:
+                changed = await self.connections.by_id(connection.connection_id)
+                if changed is None or not changed.live:
+                    # Ended while we asked Graph: what we opened must not outlive it.
+                    await self.subscriptions.close(connection, subscription)
+                    raise Gone("the connection ended meanwhile") from None
+                connection = changed

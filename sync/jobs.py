@@ -1,0 +1,87 @@
+"""
+The queues and what stands in a queue message: ids only, never mail, so that a message is a pointer and a row the truth.
+
+A job's `key` names the piece of work, not the message: the same work queued twice has the same key.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import ClassVar, Self
+
+MAILBOX_WATCH = "mailbox-watch"
+MAIL_SENDS = "mail-sends"
+MAIL_CHANGES = "mail-changes"
+CRM_DELIVERIES = "crm-deliveries"
+QUEUES = (MAILBOX_WATCH, MAIL_SENDS, MAIL_CHANGES, CRM_DELIVERIES)
+POISON_SUFFIX = "-poison"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A wake-up: which work on which row. Written to its queue as JSON."""
+
+    queue: ClassVar[str]
+
+    def to_json(self) -> str:
+        """The queue message's text."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a queue message; fields of a newer version of the app are passed over."""
+        known = cls.__dataclass_fields__
+        return cls(**{k: v for k, v in json.loads(text).items() if k in known})
+
+    @property
+    def key(self) -> str:
+        """The name of this piece of work, usable in a table key."""
+        return "|".join([self.queue, *(str(v) for v in asdict(self).values())])
+
+
+@dataclass(frozen=True)
+class WatchMailbox(Job):
+    """
+    See that Graph tells us of this connection's mailbox (or, once the connection has ended, no longer does).
+
+    `lifecycle`: the lifecycle event that asks for it, else empty.
+    """
+
+    queue: ClassVar[str] = MAILBOX_WATCH
+    connection_id: str
+    lifecycle: str = ""
+
+    @property
+    def key(self) -> str:
+        """One piece of work for each connection, whatever asks for it."""
+        return f"{self.queue}|{self.connection_id}"
+
+
+@dataclass(frozen=True)
+class SendMail(Job):
+    """Bring an accepted message a step nearer to being sent."""
+
+    queue: ClassVar[str] = MAIL_SENDS
+    account_id: str
+    message_id: str
+
+
+@dataclass(frozen=True)
+class MailChange(Job):
+    """Look at a message of a mailbox. `graph_id` is the immutable id, `tries` how often the mailbox did not answer so far."""
+
+    queue: ClassVar[str] = MAIL_CHANGES
+    connection_id: str
+    graph_id: str
+    tries: int = 0
+
+
+@dataclass(frozen=True)
+class DeliverEvent(Job):
+    """Tell the CRM an event."""
+
+    queue: ClassVar[str] = CRM_DELIVERIES
+    account_id: str
+    event_id: str
+
+
+JOB_OF_QUEUE: dict[str, type[Job]] = {job.queue: job for job in (WatchMailbox, SendMail, MailChange, DeliverEvent)}

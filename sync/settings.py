@@ -1,0 +1,233 @@
+"""
+The app settings: the only place that reads the environment. Everything wrong is reported at once, in plain words.
+
+Values that come newest first are separated by commas. Keys are base64 (standard or URL-safe) of random bytes:
+`ENCRYPTION_KEYS` of exactly 32, `SIGNING_KEYS` of at least 32, each made by `openssl rand -base64 32`.
+"""
+
+import base64
+import binascii
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+from urllib.parse import urlsplit
+
+from sync.domain import subscription
+from sync.domain.sign_in import origin_of
+
+GRAPH = "https://graph.microsoft.com/v1.0"
+AUTHORITY = "https://login.microsoftonline.com/organizations"
+DEFAULT_SUBSCRIPTION_MINUTES = 8_640  # six days: a day below the most that Graph allows
+
+
+class ConfigurationError(Exception):
+    """The app settings can't be used; `problems` says all of it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("The app settings need attention:\n" + "\n".join(f"  - {p}" for p in problems))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the app was told. Secrets are never shown in a repr."""
+
+    #: connection string, or None where `storage_account` is reached with an identity
+    storage_connection: str | None
+    #: service addresses by kind (blob, queue, table) where an identity is used
+    storage_services: Mapping[str, str]
+    storage_identity_client_id: str | None
+    public_base_url: str
+    graph_base_url: str
+    entra_authority: str
+    entra_client_id: str
+    entra_client_secret: str | None
+    entra_managed_identity_client_id: str | None
+    crm_webhook_url: str
+    crm_webhook_secrets: tuple[str, ...]
+    allowed_return_origins: tuple[str, ...]
+    encryption_keys: tuple[bytes, ...]
+    signing_keys: tuple[bytes, ...]
+    subscription_lifetime: timedelta
+    forwarded_messages: Literal["sync", "withhold"]
+
+    def __repr__(self) -> str:
+        return f"Settings(public_base_url={self.public_base_url!r}, …)"
+
+
+def load() -> Settings:
+    """The settings of this process."""
+    return read(os.environ)
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Read the settings; raises ConfigurationError with everything that is wrong."""
+    reader = _Reader(environment)
+    connection, services, storage_identity = _storage(reader)
+    secret = reader.optional("ENTRA_CLIENT_SECRET")
+    identity = reader.optional("ENTRA_MANAGED_IDENTITY_CLIENT_ID")
+    if bool(secret) == bool(identity):
+        which = "both are set" if secret else "neither is set"
+        reader.problem(f"Set one of ENTRA_CLIENT_SECRET and ENTRA_MANAGED_IDENTITY_CLIENT_ID; {which}.")
+    minutes = reader.number(
+        "SUBSCRIPTION_MINUTES",
+        DEFAULT_SUBSCRIPTION_MINUTES,
+        low=int(subscription.MIN_LIFETIME.total_seconds() // 60),
+        high=int(subscription.MAX_LIFETIME.total_seconds() // 60),
+    )
+    reader.choice("NOTIFICATION_MODE", ("basic",), "basic")
+    settings = Settings(
+        storage_connection=connection,
+        storage_services=services,
+        storage_identity_client_id=storage_identity,
+        public_base_url=reader.url("PUBLIC_BASE_URL"),
+        graph_base_url=reader.url("GRAPH_BASE_URL", GRAPH),
+        entra_authority=reader.url("ENTRA_AUTHORITY", AUTHORITY),
+        entra_client_id=reader.required("ENTRA_CLIENT_ID"),
+        entra_client_secret=secret,
+        entra_managed_identity_client_id=identity,
+        crm_webhook_url=reader.url("CRM_WEBHOOK_URL"),
+        crm_webhook_secrets=reader.listed("CRM_WEBHOOK_SECRETS", _webhook_secret),
+        allowed_return_origins=reader.listed("ALLOWED_RETURN_ORIGINS", _origin),
+        encryption_keys=reader.listed("ENCRYPTION_KEYS", _encryption_key),
+        signing_keys=reader.listed("SIGNING_KEYS", _signing_key),
+        subscription_lifetime=timedelta(minutes=minutes),
+        forwarded_messages=reader.choice("FORWARDED_MESSAGES", ("sync", "withhold"), "sync"),  # type: ignore[arg-type]
+    )
+    if reader.problems:
+        raise ConfigurationError(reader.problems)
+    return settings
+
+
+def _storage(reader: "_Reader") -> tuple[str | None, dict[str, str], str | None]:
+    """`AzureWebJobsStorage` as a connection string, or the identity-based form that Functions documents."""
+    connection = reader.optional("AzureWebJobsStorage")
+    account = reader.optional("AzureWebJobsStorage__accountName")
+    services = {}
+    for kind in ("blob", "queue", "table"):
+        address = reader.optional(f"AzureWebJobsStorage__{kind}ServiceUri")
+        if address or account:
+            services[kind] = (address or f"https://{account}.{kind}.core.windows.net").rstrip("/")
+    if not connection and len(services) < 3:
+        reader.problem(
+            "AzureWebJobsStorage is missing: a connection string, or AzureWebJobsStorage__accountName for an identity."
+        )
+    return connection, services, reader.optional("AzureWebJobsStorage__clientId")
+
+
+class _Reader:
+    """Reads one environment and gathers what is wrong with it."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.problems: list[str] = []
+
+    def problem(self, words: str) -> None:
+        self.problems.append(words)
+
+    def optional(self, name: str) -> str | None:
+        return self._environment.get(name, "").strip() or None
+
+    def required(self, name: str) -> str:
+        value = self.optional(name)
+        if value is None:
+            self.problem(f"{name} is missing.")
+        return value or ""
+
+    def url(self, name: str, default: str | None = None) -> str:
+        """An https address without a trailing slash; http only on the loopback, where the local cloud is."""
+        value = self.optional(name) or default or self.required(name)
+        if value and not _usable_url(value):
+            self.problem(f"{name} must be an https address (http only for 127.0.0.1, ::1 or localhost).")
+        return value.rstrip("/")
+
+    def number(self, name: str, default: int, *, low: int, high: int) -> int:
+        value = self.optional(name)
+        if value is None:
+            return default
+        if not value.isascii() or not value.isdigit() or not low <= int(value) <= high:
+            self.problem(f"{name} must be a whole number from {low} to {high}.")
+            return default
+        return int(value)
+
+    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        value = self.optional(name) or default
+        if value not in allowed:
+            self.problem(f"{name} must be {' or '.join(allowed)}.")
+        return value
+
+    def listed[T](self, name: str, read_one: Callable[[str], T]) -> tuple[T, ...]:
+        values = [v.strip() for v in (self.optional(name) or "").split(",") if v.strip()]
+        if not values:
+            self.problem(f"{name} is missing.")
+        found = []
+        for place, value in enumerate(values, start=1):
+            try:
+                found.append(read_one(value))
+            except ValueError as error:
+                self.problem(f"{name}, entry {place}: {error}")
+        return tuple(found)
+
+
+def _usable_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError:
+        return False
+    if not host or parts.username or parts.query or parts.fragment:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _base64(value: str) -> bytes:
+    try:
+        return base64.b64decode(value.replace("-", "+").replace("_", "/") + "=" * (-len(value) % 4), validate=True)
+    except binascii.Error:
+        raise ValueError("it is not base64") from None
+
+
+def _encryption_key(value: str) -> bytes:
+    key = _base64(value)
+    if len(key) != 32:
+        raise ValueError("it must be base64 of exactly 32 bytes (openssl rand -base64 32)")
+    return key
+
+
+def _signing_key(value: str) -> bytes:
+    key = _base64(value)
+    if len(key) < 32:
+        raise ValueError("it must be base64 of at least 32 bytes (openssl rand -base64 32)")
+    return key
+
+
+def _webhook_secret(value: str) -> str:
+    if not value.startswith("whsec_") or not 24 <= len(_base64(value.removeprefix("whsec_"))) <= 64:
+        raise ValueError("it must be whsec_ and base64 of 24 to 64 bytes")
+    return value
+
+
+def _origin(value: str) -> str:
+    try:
+        origin = origin_of(value)
+    except ValueError:
+        origin = ""
+    if origin != value.rstrip("/").lower():
+        raise ValueError("it must be an origin, as https://crm.example")
+    if origin.startswith("http:") and not is_loopback(urlsplit(origin).hostname or ""):
+        raise ValueError("it must be https (http only on this machine)")
+    return origin

@@ -1,0 +1,307 @@
+"""
+Where adapters meet flows: the only module that sees both. Each adapter is built once per process, when it is first needed.
+
+Adapters are imported where they are built: azure-storage-queue alone takes about 0.4 s, which a cold start that only
+acknowledges a notification must not pay.
+"""
+
+import random
+import secrets
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from sync import settings
+from sync.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+    from azure.core.credentials_async import AsyncTokenCredential
+
+    from sync.adapters.anchors import AnchorsTable
+    from sync.adapters.blobs import Container, MailContentBlobs
+    from sync.adapters.connections import ConnectionsTable
+    from sync.adapters.crm import CrmWebhook
+    from sync.adapters.entra import MsalEntra
+    from sync.adapters.graph_client import GraphClient
+    from sync.adapters.graph_mail import GraphMail
+    from sync.adapters.graph_subscriptions import GraphSubscriptions
+    from sync.adapters.journal import JournalTable
+    from sync.adapters.queues import QueuedWork
+    from sync.adapters.sealing import AesGcmSealing
+    from sync.adapters.sign_ins import SignInsTable
+    from sync.adapters.tables import Tables
+    from sync.adapters.tokens import SealedTokens
+    from sync.flows.accept import Accept
+    from sync.flows.connect import Connect
+    from sync.flows.deliver import Deliver
+    from sync.flows.receive import Receive
+    from sync.flows.reconnect import Reconnect
+    from sync.flows.send import Send
+    from sync.flows.show import Show
+    from sync.flows.sweep import Sweep
+    from sync.flows.watch import Watch
+
+
+def now() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_secret() -> str:
+    """256 random bits, URL-safe."""
+    return secrets.token_urlsafe(32)
+
+
+def build() -> "Wiring":
+    """The app as its environment asks for it; raises ConfigurationError with everything that is wrong."""
+    return Wiring(settings.load())
+
+
+class Wiring:
+    """The app, put together from its settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    # What Graph's posts become, without any adapter.
+
+    def acknowledge_changes(self, body: bytes) -> list[str]:
+        """Queue messages for `mail-changes`."""
+        from sync.flows.receive import acknowledge
+
+        return acknowledge(body, self.settings.signing_keys)
+
+    def acknowledge_lifecycle(self, body: bytes) -> list[str]:
+        """Queue messages for `mailbox-watch`."""
+        from sync.flows.watch import acknowledge
+
+        return acknowledge(body, self.settings.signing_keys)
+
+    # Flows, as the entry functions call them.
+
+    @cached_property
+    def connect(self) -> "Connect":
+        """Sign-ins and connections."""
+        from sync.flows.connect import Connect
+
+        return Connect(
+            sign_ins=self._sign_ins,
+            connections=self._connections,
+            journal=self._journal,
+            work=self._work,
+            entra=self._entra,
+            tokens=self._tokens,
+            mail=self._mail,
+            subscriptions=self._subscriptions,
+            sealing=self._sealing,
+            clock=now,
+            new_secret=new_secret,
+            public_base_url=self.settings.public_base_url,
+            allowed_return_origins=self.settings.allowed_return_origins,
+        )
+
+    @cached_property
+    def watch(self) -> "Watch":
+        """Subscriptions."""
+        from sync.flows.watch import Watch
+
+        return Watch(
+            connections=self._connections,
+            journal=self._journal,
+            work=self._work,
+            tokens=self._tokens,
+            subscriptions=self._subscriptions,
+            reconnect=self._reconnect,
+            clock=now,
+            signing_key=self.settings.signing_keys[0],
+        )
+
+    @cached_property
+    def accept(self) -> "Accept":
+        """Taking sends over."""
+        from sync.flows.accept import Accept
+
+        return Accept(self._connections, self._journal, self._content, self._work, now)
+
+    @cached_property
+    def send(self) -> "Send":
+        """Sending through the mailbox."""
+        from sync.flows.send import Send
+
+        return Send(
+            connections=self._connections,
+            anchors=self._anchors,
+            journal=self._journal,
+            content=self._content,
+            work=self._work,
+            mail=self._mail,
+            reconnect=self._reconnect,
+            clock=now,
+        )
+
+    @cached_property
+    def receive(self) -> "Receive":
+        """Mail that Graph tells of."""
+        from sync.flows.receive import Receive
+
+        return Receive(
+            connections=self._connections,
+            anchors=self._anchors,
+            journal=self._journal,
+            content=self._content,
+            work=self._work,
+            mail=self._mail,
+            reconnect=self._reconnect,
+            send=self.send,
+            clock=now,
+            forwarded_messages=self.settings.forwarded_messages,
+        )
+
+    @cached_property
+    def deliver(self) -> "Deliver":
+        """Telling the CRM."""
+        from sync.flows.deliver import Deliver
+
+        return Deliver(self._journal, self._work, self._crm, now, random.random)
+
+    @cached_property
+    def show(self) -> "Show":
+        """What the CRM can look up."""
+        from sync.flows.show import Show
+
+        return Show(self._connections, self._journal, self._content, self._work)
+
+    @cached_property
+    def sweep(self) -> "Sweep":
+        """Promises that lost their wake-up."""
+        from sync.flows.sweep import Sweep
+
+        return Sweep(self._work, now)
+
+    # Adapters.
+
+    @cached_property
+    def _reconnect(self) -> "Reconnect":
+        from sync.flows.reconnect import Reconnect
+
+        return Reconnect(self._connections, self._journal, self._work, now)
+
+    @cached_property
+    def _tables(self) -> "Tables":
+        from azure.data.tables.aio import TableServiceClient
+
+        from sync.adapters.tables import Tables
+
+        if self.settings.storage_connection:
+            return Tables(TableServiceClient.from_connection_string(self.settings.storage_connection))
+        return Tables(TableServiceClient(self.settings.storage_services["table"], credential=self._identity))
+
+    @cached_property
+    def _work(self) -> "QueuedWork":
+        from azure.storage.queue.aio import QueueServiceClient
+
+        from sync.adapters.queues import QueuedWork
+
+        if self.settings.storage_connection:
+            service = QueueServiceClient.from_connection_string(self.settings.storage_connection)
+        else:
+            service = QueueServiceClient(self.settings.storage_services["queue"], credential=self._identity)
+        return QueuedWork(service, self._tables)
+
+    @cached_property
+    def _content(self) -> "MailContentBlobs":
+        from sync.adapters.blobs import MailContentBlobs
+
+        return MailContentBlobs(self._container("mail"))
+
+    def _container(self, name: str) -> "Container":
+        from azure.storage.blob.aio import BlobServiceClient
+
+        from sync.adapters.blobs import Container
+
+        if self.settings.storage_connection:
+            return Container(BlobServiceClient.from_connection_string(self.settings.storage_connection), name)
+        return Container(BlobServiceClient(self.settings.storage_services["blob"], credential=self._identity), name)
+
+    @cached_property
+    def _identity(self) -> "AsyncTokenCredential":
+        from azure.identity.aio import DefaultAzureCredential
+
+        return DefaultAzureCredential(managed_identity_client_id=self.settings.storage_identity_client_id)
+
+    @cached_property
+    def _http(self) -> "httpx.AsyncClient":
+        from httpx_aiohttp import HttpxAiohttpClient
+
+        return HttpxAiohttpClient(trust_env=False)
+
+    @cached_property
+    def _sealing(self) -> "AesGcmSealing":
+        from sync.adapters.sealing import AesGcmSealing
+
+        return AesGcmSealing(self.settings.encryption_keys)
+
+    @cached_property
+    def _entra(self) -> "MsalEntra":
+        from sync.adapters.entra import MsalEntra, federated_credential
+
+        settings = self.settings
+        identity = settings.entra_managed_identity_client_id
+        credential = federated_credential(identity) if identity else settings.entra_client_secret or ""
+        redirect_uri = f"{settings.public_base_url}/oauth/callback"
+        return MsalEntra(settings.entra_authority, settings.entra_client_id, credential, redirect_uri)
+
+    @cached_property
+    def _tokens(self) -> "SealedTokens":
+        from sync.adapters.tokens import SealedTokens
+
+        return SealedTokens(self._entra, self._sealing, self._container("tokens"), now)
+
+    @cached_property
+    def _graph(self) -> "GraphClient":
+        from sync.adapters.graph_client import GraphClient
+
+        return GraphClient(self._http, self.settings.graph_base_url, self._tokens)
+
+    @cached_property
+    def _mail(self) -> "GraphMail":
+        from sync.adapters.graph_mail import GraphMail
+
+        return GraphMail(self._graph)
+
+    @cached_property
+    def _subscriptions(self) -> "GraphSubscriptions":
+        from sync.adapters.graph_subscriptions import GraphSubscriptions
+
+        return GraphSubscriptions(self._graph, self.settings.public_base_url, self.settings.subscription_lifetime)
+
+    @cached_property
+    def _crm(self) -> "CrmWebhook":
+        from sync.adapters.crm import CrmWebhook
+
+        return CrmWebhook(self._http, self.settings.crm_webhook_url, self.settings.crm_webhook_secrets, now)
+
+    @cached_property
+    def _sign_ins(self) -> "SignInsTable":
+        from sync.adapters.sign_ins import SignInsTable
+
+        return SignInsTable(self._tables)
+
+    @cached_property
+    def _connections(self) -> "ConnectionsTable":
+        from sync.adapters.connections import ConnectionsTable
+
+        return ConnectionsTable(self._tables)
+
+    @cached_property
+    def _anchors(self) -> "AnchorsTable":
+        from sync.adapters.anchors import AnchorsTable
+
+        return AnchorsTable(self._tables)
+
+    @cached_property
+    def _journal(self) -> "JournalTable":
+        from sync.adapters.journal import JournalTable
+
+        return JournalTable(self._tables)

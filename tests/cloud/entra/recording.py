@@ -1,0 +1,29 @@
+"""The requests that were made to the emulator, kept for tests, without their secrets."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+#: Parameters whose value is replaced: that they were sent is worth knowing, what they say is not.
+_SECRETS = frozenset({"client_secret", "client_assertion", "code", "code_verifier", "refresh_token"})
+HIDDEN = "(hidden)"
+
+
+@dataclass(frozen=True)
+class RecordedRequest:
+    """One request that is not a control. `status` is that of the answer."""
+
+    method: str
+    path: str
+    status: int
+    query: dict[str, str] = field(default_factory=dict)
+    form: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_token_call(self) -> bool:
+        """Whether a token was asked for."""
+        return self.method == "POST" and self.path.endswith("/oauth2/v2.0/token")
+
+
+def without_secrets(parameters: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The parameters by name, the secret ones as `(hidden)`; of a repeated one the last."""
+    return {name: HIDDEN if name in _SECRETS else value for name, value in parameters}

@@ -1,0 +1,24 @@
+"""Waiting for something that another process does: look again until it is so."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+#: Between two looks, in seconds: short beside what is waited for, long beside one look.
+PAUSE_SECONDS = 0.05
+
+
+async def eventually[T](look: Callable[[], Awaitable[T | None]], what: str, timeout: float = 30) -> T:  # noqa: ASYNC109 (names what was missing)
+    """
+    The first answer of `look` that is true, at most `timeout` seconds from now.
+
+    Raises TimeoutError with `what` was waited for and the last answer.
+    """
+    last: T | None = None
+    try:
+        async with asyncio.timeout(timeout):
+            # Another process does it: there is nothing here to be woken by.
+            while not (last := await look()):  # noqa: ASYNC110
+                await asyncio.sleep(PAUSE_SECONDS)
+            return last
+    except TimeoutError:
+        raise TimeoutError(f"waited {timeout:g} s for {what}; last seen: {last!r}") from None
