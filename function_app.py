@@ -6,6 +6,8 @@ Every trigger of the app: read the binding, call one flow, bind its result. No r
     timer_   what nobody calls
 """
 
+from typing import List  # noqa: UP035 - Microsoft's worker library refuses func.Out[List[str]]
+
 import azure.functions as func
 
 from sync import api, jobs, wiring
@@ -156,7 +158,7 @@ async def http_health(req: func.HttpRequest, context: func.Context) -> func.Http
 @app.queue_output(arg_name="changes", queue_name=jobs.MAIL_CHANGES, connection=STORAGE)
 @api.endpoint
 async def http_graph_notifications(
-    req: func.HttpRequest, context: func.Context, changes: func.Out[list[str]]
+    req: func.HttpRequest, context: func.Context, changes: func.Out[List[str]]
 ) -> func.HttpResponse:
     if "validationToken" in req.params:
         return api.validation(req.params["validationToken"])
@@ -168,7 +170,7 @@ async def http_graph_notifications(
 @app.queue_output(arg_name="watches", queue_name=jobs.MAILBOX_WATCH, connection=STORAGE)
 @api.endpoint
 async def http_graph_lifecycle(
-    req: func.HttpRequest, context: func.Context, watches: func.Out[list[str]]
+    req: func.HttpRequest, context: func.Context, watches: func.Out[List[str]]
 ) -> func.HttpResponse:
     if "validationToken" in req.params:
         return api.validation(req.params["validationToken"])

@@ -5,6 +5,7 @@ Adapters are imported where they are built: azure-storage-queue alone takes abou
 acknowledges a notification must not pay.
 """
 
+import logging
 import random
 import secrets
 from datetime import UTC, datetime
@@ -55,6 +56,8 @@ def new_secret() -> str:
 
 def build() -> "Wiring":
     """The app as its environment asks for it; raises ConfigurationError with everything that is wrong."""
+    for name in ("azure", "httpx", "httpcore", "msal", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # they write a line, with addresses, for each request
     return Wiring(settings.load())
 
 

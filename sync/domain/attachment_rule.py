@@ -22,10 +22,6 @@ from sync.domain import file_signature
 
 #: The largest file that syncs: 3 MiB of decoded bytes. That many pass, one more does not.
 MAX_ATTACHMENT_BYTES: Final = 3 * 1024 * 1024
-#: How far Graph's `size` may exceed the decoded length: it counts the attachment as stored, its MAPI properties too;
-#: https://learn.microsoft.com/en-us/graph/api/resources/attachment says no more than that it is a length in bytes.
-#: Up to here the bytes themselves are asked.
-SIZE_HINT_MARGIN_BYTES: Final = 64 * 1024
 #: The longest file name of the common file systems.
 MAX_NAME_BYTES: Final = 255
 
@@ -78,14 +74,16 @@ def before_download(kind: Literal["file", "item", "reference"], name: str, size_
     Whether to fetch an attachment: None is "fetch it".
 
     `kind` is Graph's attachment type: `fileAttachment`, `itemAttachment` (a mail, contact or event) or
-    `referenceAttachment` (a link to a cloud file). `size_hint` is its `size`, which may exceed the decoded length by
-    up to `SIZE_HINT_MARGIN_BYTES`; it can only rule a file out, never in.
+    `referenceAttachment` (a link to a cloud file). `size_hint` is its `size` in bytes, which Graph does not define further
+    (https://learn.microsoft.com/en-us/graph/api/resources/attachment) and which may count some hundred bytes of MAPI
+    properties. It is taken at its word: a file that is too large is never downloaded, at the price that one within those
+    few hundred bytes below the limit may be left out where Graph counts so. What passes is measured again by its bytes.
     """
     if kind != "file":
         return SkipReason.UNSUPPORTED_KIND
     if extension(name) not in ALLOWED_EXTENSIONS:
         return SkipReason.TYPE_NOT_ALLOWED
-    if size_hint > MAX_ATTACHMENT_BYTES + SIZE_HINT_MARGIN_BYTES:
+    if size_hint > MAX_ATTACHMENT_BYTES:
         return SkipReason.TOO_LARGE
     return None
 

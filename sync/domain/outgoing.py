@@ -137,9 +137,7 @@ def check(outgoing: Outgoing) -> None:
 def _check_files(files: Sequence[OutgoingFile]) -> None:
     refused = []
     for i, file in enumerate(files):
-        reason = attachment_rule.before_download(
-            "file", file.name, len(file.content)
-        ) or attachment_rule.after_download(file.name, file.content)
+        reason = attachment_rule.after_download(file.name, file.content)
         if reason:
             refused.append({"index": i, "name": file.name, "reason": reason.value})
     if refused:

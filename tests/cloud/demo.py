@@ -14,7 +14,7 @@ import httpx
 
 from tests import files
 from tests.cloud.crm_api import CrmApi
-from tests.cloud.local import LocalCloud
+from tests.cloud.local import CHECKOUT, LocalCloud
 from tests.cloud.narrator import ExpectationError, Narrator
 from tests.cloud.polling import eventually
 from tests.cloud.request_log import asks_for_content, kind_of_call
@@ -170,19 +170,35 @@ class Story:
         n = self.narrator
         n.scene("Mail that is none of the CRM's business arrives")
         before = self.stage.last_sequence()
+        mixed_up = await self.stage.mail_arrives(
+            STRANGER,
+            f"RE: {SUBJECT}",
+            "We have an offer, too.",
+            conversation="same",
+            headers={"In-Reply-To": "<another@elsewhere.example>"},
+        )
         private = [
+            mixed_up,
+            await self.stage.mail_arrives(STRANGER, SUBJECT, "The same subject, by chance."),
             await self.stage.mail_arrives(STRANGER, "Lunch on Friday?", "The usual place?"),
             await self.stage.mail_arrives(ADA, "Something else entirely", "A new conversation, begun by Ada."),
-            await self.stage.mail_arrives(STRANGER, SUBJECT, "The same subject, by chance.", conversation="new"),
-            await self.stage.mail_arrives(STRANGER, f"RE: {SUBJECT}", "Outlook files it with it.", conversation="same",
-                                    headers={"In-Reply-To": "<another@elsewhere.example>"}),
-        ]  # fmt: skip
-        n.tell("From a stranger; from Ada, in a conversation of her own; twice with the offer's very subject.")
+        ]
+        n.tell("Twice with the offer's very subject, from a stranger; about lunch; and from Ada, about something else.")
+        offer, stranger = [
+            await self.stage.outlook.find(mail["internet_message_id"]) for mail in (self.offer, mixed_up)
+        ]
+        n.expect(
+            stranger["conversationId"] == offer["conversationId"],
+            "Outlook has even filed one of them with the offer, as it may with equal subjects",
+            stranger["conversationId"],
+        )
         await self.stage.quiet()
         self.nothing_after(before, "the CRM was told nothing")
-        ids = {mail["id"] for mail in private}
-        read = [c for c in await self.stage.app_calls() if any(i in c["path"] for i in ids) and asks_for_content(c)]
-        n.expect(not read, "and nobody asked Graph for a body, a preview or a file of any of them", read)
+        calls = await self.stage.app_calls()
+        looked_at = [[call for call in calls if mail["id"] in call["path"]] for mail in private]
+        n.expect(all(looked_at), "the app looked at each of them, by its keys and addresses", looked_at)
+        read = [call for calls in looked_at for call in calls if asks_for_content(call)]
+        n.expect(not read, "and never asked Graph for a body, a preview or a file of any of them", read)
 
     async def user_begins_a_thread_in_outlook(self) -> None:
         n = self.narrator
@@ -214,7 +230,7 @@ class Story:
             ADA, f"RE: {SUBJECT}", "One more thing …", in_reply_to=self.offer["internet_message_id"]
         )
         await self.stage.quiet()
-        self.nothing_after(before, "it stays in Outlook: the CRM is told nothing any more")
+        self.nothing_after(before, "it stays in Outlook: the CRM is not told")
 
     async def count(self) -> None:
         n = self.narrator
@@ -249,22 +265,24 @@ class Story:
         self.narrator.expect(not more, that, more)
 
 
-async def play() -> int:
-    """Play the story; 0 when all went as told, else 1 with what was expected and what came."""
+async def play(app_folder: Path = CHECKOUT) -> int:
+    """Play the story with the app in `app_folder`; 0 when all went as told, else 1 with what was expected and what came."""
     narrator = Narrator()
     narrator.title("Two-way Outlook e-mail sync, played once on this machine")
     narrator.tell("The app is the real one; Microsoft 365 and the CRM are emulators beside it. Starting …")
-    cloud = LocalCloud()
+    cloud = LocalCloud(app_folder=app_folder)
     cloud.directory.add(DANA, "Dana Whitfield", ["dana.whitfield@northwind.example"])
     async with cloud, cloud.api() as api, httpx.AsyncClient(timeout=60) as http:
         try:
             await Story(narrator, cloud, api, http).play()
         except (ExpectationError, SignInError, ControlError, TimeoutError) as problem:
-            narrator.failed(f"{problem}\n\nThe end of the app's own log:\n{_end_of(cloud.functions.log_path)}")
+            narrator.failed(f"{problem}\n\nWhat the app complained about:\n{_complaints(cloud.functions.log_path)}")
             return 1
     narrator.end("It works.")
     return 0
 
 
-def _end_of(log: Path, lines: int = 40) -> str:
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+def _complaints(log: Path, lines: int = 20) -> str:
+    """The last warnings and errors of the app's own log."""
+    said = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join([line for line in said if " WARNING " in line or " ERROR " in line][-lines:]) or "nothing"

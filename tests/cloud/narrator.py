@@ -45,7 +45,7 @@ class Narrator:
 
     def crm_heard(self, event: Mapping[str, Any]) -> None:
         """An event as the CRM received it, in one line, with a line for each file of its message."""
-        self._print(f"    {self._blue('CRM ←')} #{event['sequence']} {event['type']}{_gist(event)}")
+        self._print(f"    {self._blue('→ CRM')} #{event['sequence']} {event['type']}{_gist(event)}")
         for file in event["data"].get("message", {}).get("attachments", []):
             size = f"{file['size_bytes']:,} bytes"
             fate = f"skipped: {file['reason']}" if file["status"] == "skipped" else "synced"
@@ -94,15 +94,12 @@ class Narrator:
 
 
 def _gist(event: Mapping[str, Any]) -> str:
-    """Who wrote to whom, and about what; nothing for an event without a message."""
-    message = event["data"].get("message")
-    if message is None:
-        return ""
-    to = ", ".join(_address(each) for each in message["to"])
-    return (
-        f", {message['direction']} from {message['origin']}: {_address(message['from'])} → {to}, “{message['subject']}”"
-    )
-
-
-def _address(person: Any) -> str:
-    return str(person.get("address")) if isinstance(person, Mapping) else str(person)
+    """Who wrote to whom, and about what; of a connection, its mailbox."""
+    data = event["data"]
+    if "message" not in data:
+        email = data.get("connection", {}).get("email")
+        return f", {email}" if email else ""
+    message = data["message"]
+    to = ", ".join(person["address"] for person in message["to"])
+    sender = message["from"]["address"]
+    return f", {message['direction']} from {message['origin']}: {sender} → {to}, “{message['subject']}”"

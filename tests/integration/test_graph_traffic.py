@@ -264,6 +264,18 @@ async def test_four_at_a_time_for_one_app_and_mailbox(graph: Graph) -> None:
     assert (await graph.call())[0] == 202
 
 
+async def test_a_batch_takes_no_place_of_its_items(graph: Graph) -> None:
+    """The items of a `$batch` are counted one by one; were the batch counted too, it would throttle itself."""
+    await graph.control("limits", {"concurrency": 1})
+    graph.gate.clear()
+    batch = asyncio.create_task(graph.call(path="/v1.0/$batch"))
+    await eventually(lambda: len(graph.effects) == 1)
+    item = asyncio.create_task(graph.call())
+    await eventually(lambda: len(graph.effects) == 2)
+    graph.gate.set()
+    assert [(await call)[0] for call in (batch, item)] == [202, 202]
+
+
 async def test_concurrency_can_be_left_unlimited(graph: Graph) -> None:
     """None switches a limit off; the others stay."""
     limits = await graph.control("limits", {"concurrency": None})

@@ -17,7 +17,6 @@ from sync.domain.attachment_rule import (
     ALLOWED_EXTENSIONS,
     MAX_ATTACHMENT_BYTES,
     MAX_NAME_BYTES,
-    SIZE_HINT_MARGIN_BYTES,
     SkipReason,
     after_download,
     before_download,
@@ -188,14 +187,14 @@ def test_boundary(name: str, make: Callable[[int], bytes], more: int, verdict: S
     [
         (0, None),
         (1_024, None),
-        (MAX_ATTACHMENT_BYTES + 1, None),  # may be three mebibytes and some properties
-        (MAX_ATTACHMENT_BYTES + SIZE_HINT_MARGIN_BYTES, None),
-        (MAX_ATTACHMENT_BYTES + SIZE_HINT_MARGIN_BYTES + 1, TOO_LARGE),
+        (MAX_ATTACHMENT_BYTES - 1, None),
+        (MAX_ATTACHMENT_BYTES, None),
+        (MAX_ATTACHMENT_BYTES + 1, TOO_LARGE),
         (150 * 1024 * 1024, TOO_LARGE),
     ],
 )
 def test_size_hint(size_hint: int, verdict: SkipReason | None) -> None:
-    """What is surely too large is not downloaded, and what may be small enough is."""
+    """What Graph says is too large is never downloaded, from the first byte over the limit."""
     assert before_download("file", "offer.pdf", size_hint) is verdict
 
 

@@ -9,7 +9,7 @@ another query option a 400. Not imitated: beta, other resources than mail and su
     app.py            this: puts everything together
     service.py        what routes share: caller, scopes, bodies of requests
     routes_*.py       one family of routes each; upload_sessions.py, subscriptions.py likewise
-    mailbox.py        the state; shapes.py how it looks as JSON; drafts.py, compose.py what clients may write
+    mailbox.py        the state, made of what is in message.py; shapes.py how it looks as JSON; drafts.py, compose.py what clients may write
     replies.py        answers and forwards; transport.py what happens after /send; arrival.py what comes in
     conversation.py   ids and threading; odata*.py query options; mime.py RFC 5322; bodies.py HTML and text
     switches.py       the doubtful facts
@@ -41,8 +41,7 @@ from tests.cloud.graph.shapes import message_entity
 from tests.cloud.graph.subscriptions import Subscriptions
 from tests.cloud.graph.subscriptions.rich import SignToken
 from tests.cloud.graph.switches import Switches
-from tests.cloud.graph.traffic import Traffic
-from tests.cloud.graph.traffic.middleware import JSON_CONTENT_TYPE
+from tests.cloud.graph.traffic import JSON_CONTENT_TYPE, Traffic
 from tests.cloud.graph.transport import Transport
 from tests.cloud.graph.upload_sessions import UploadSessions
 from tests.cloud.server import Server

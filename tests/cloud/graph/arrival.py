@@ -14,7 +14,8 @@ from typing import Any
 
 from tests.cloud.graph import bodies
 from tests.cloud.graph.conversation import Conversation, base_subject
-from tests.cloud.graph.mailbox import Attachment, Mailbox, Message
+from tests.cloud.graph.mailbox import Mailbox
+from tests.cloud.graph.message import Attachment, Message
 
 JsonRecipient = dict[str, Any]
 

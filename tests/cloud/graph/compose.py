@@ -13,7 +13,7 @@ from aiohttp import web
 from tests.cloud.graph.conversation import new_conversation, new_internet_message_id
 from tests.cloud.graph.drafts import MessageJson, custom_headers, new_attachment, read, read_mime, write
 from tests.cloud.graph.errors import GraphError, bad_request
-from tests.cloud.graph.mailbox import Folder, Message
+from tests.cloud.graph.message import Folder, Message
 from tests.cloud.graph.service import Caller, MailService, read_body
 from tests.cloud.graph.transport import recipient_addresses
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from tests.cloud.graph import bodies, mime
 from tests.cloud.graph.errors import GraphError, bad_request
 from tests.cloud.graph.extended_property import IN_REPLY_TO_ID, REFERENCES_ID, property_key
-from tests.cloud.graph.mailbox import Attachment, Message
+from tests.cloud.graph.message import Attachment, Message
 
 MAX_INTERNET_HEADERS = 5
 #: Writable on a message that was sent or received; everything else only on a draft.

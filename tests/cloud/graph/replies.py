@@ -16,7 +16,8 @@ from tests.cloud.directory import Person
 from tests.cloud.graph import bodies
 from tests.cloud.graph.conversation import Conversation, base_subject, child_index, new_internet_message_id
 from tests.cloud.graph.errors import bad_request
-from tests.cloud.graph.mailbox import Mailbox, Message
+from tests.cloud.graph.mailbox import Mailbox
+from tests.cloud.graph.message import Message
 
 AnswerKind = Literal["reply", "replyAll", "forward"]
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from tests.cloud.graph import odata
 from tests.cloud.graph.drafts import AttachmentJson, new_attachment, read
 from tests.cloud.graph.errors import GraphError, bad_request
-from tests.cloud.graph.mailbox import Attachment, Message
+from tests.cloud.graph.message import Attachment, Message
 from tests.cloud.graph.paging import page_response
 from tests.cloud.graph.paths import route
 from tests.cloud.graph.service import READ, WRITE, Caller, MailService, entity_response, read_json

@@ -17,7 +17,8 @@ from aiohttp import web
 
 from tests.cloud.graph import odata
 from tests.cloud.graph.errors import GraphError, bad_request
-from tests.cloud.graph.mailbox import Departure, Folder, Mailbox, Message
+from tests.cloud.graph.mailbox import Departure, Mailbox
+from tests.cloud.graph.message import Folder, Message
 from tests.cloud.graph.odata_expression import Comparison
 from tests.cloud.graph.paging import DEFAULT_PAGE, link
 from tests.cloud.graph.paths import route

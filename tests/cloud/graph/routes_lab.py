@@ -25,7 +25,8 @@ from tests.cloud.graph import bodies, conversation
 from tests.cloud.graph.arrival import Mail, receive
 from tests.cloud.graph.conversation import Conversation
 from tests.cloud.graph.drafts import named
-from tests.cloud.graph.mailbox import WELL_KNOWN_FOLDERS, Attachment, AttachmentKind, Mailbox, Message
+from tests.cloud.graph.mailbox import WELL_KNOWN_FOLDERS, Mailbox
+from tests.cloud.graph.message import Attachment, AttachmentKind, Message
 from tests.cloud.graph.service import MailService
 from tests.cloud.graph.shapes import graph_date
 

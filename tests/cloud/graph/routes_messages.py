@@ -13,7 +13,7 @@ from tests.cloud.graph import mime, odata
 from tests.cloud.graph.compose import composed, composed_mime, new_draft, write_content
 from tests.cloud.graph.drafts import MessageJson, read
 from tests.cloud.graph.errors import GraphError, bad_request
-from tests.cloud.graph.mailbox import Folder, Message
+from tests.cloud.graph.message import Folder, Message
 from tests.cloud.graph.paging import page_response
 from tests.cloud.graph.paths import route
 from tests.cloud.graph.service import (

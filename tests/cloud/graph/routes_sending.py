@@ -16,7 +16,7 @@ from tests.cloud.graph import odata, replies
 from tests.cloud.graph.compose import check_sendable, composed, composed_mime, new_draft, write_content
 from tests.cloud.graph.drafts import MessageJson, custom_headers, read
 from tests.cloud.graph.errors import bad_request
-from tests.cloud.graph.mailbox import Message
+from tests.cloud.graph.message import Message
 from tests.cloud.graph.paths import Handler, route
 from tests.cloud.graph.replies import AnswerKind
 from tests.cloud.graph.routes_messages import message_response

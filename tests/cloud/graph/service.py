@@ -15,7 +15,8 @@ from tests.cloud.clock import Clock
 from tests.cloud.directory import AccessToken, Directory, Person
 from tests.cloud.graph.auth import authenticate, require_scope
 from tests.cloud.graph.errors import GraphError, bad_request, item_not_found
-from tests.cloud.graph.mailbox import Mailbox, Mailboxes, Message
+from tests.cloud.graph.mailbox import Mailbox, Mailboxes
+from tests.cloud.graph.message import Message
 from tests.cloud.graph.preferences import PREFERENCES, Preferences
 from tests.cloud.graph.switches import Switches
 from tests.cloud.graph.traffic import MAILBOX

@@ -20,7 +20,8 @@ from tests.cloud.directory import Person
 from tests.cloud.graph import bodies
 from tests.cloud.graph.conversation import base_subject
 from tests.cloud.graph.extended_property import IN_REPLY_TO_ID, REFERENCES_ID, property_key
-from tests.cloud.graph.mailbox import Attachment, Folder, Mailbox, Message
+from tests.cloud.graph.mailbox import Mailbox
+from tests.cloud.graph.message import Attachment, Folder, Message
 
 BodyType = Literal["html", "text"]
 

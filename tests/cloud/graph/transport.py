@@ -26,7 +26,8 @@ from tests.cloud.graph.conversation import (
     new_internet_message_id,
 )
 from tests.cloud.graph.extended_property import IN_REPLY_TO_ID, REFERENCES_ID, property_key
-from tests.cloud.graph.mailbox import Mailbox, Mailboxes, Message
+from tests.cloud.graph.mailbox import Mailbox, Mailboxes
+from tests.cloud.graph.message import Message
 from tests.cloud.graph.switches import Switches
 
 _CARRY_OVER = timedelta(minutes=1)

@@ -20,7 +20,8 @@ from tests.cloud.directory import Person
 from tests.cloud.graph import odata
 from tests.cloud.graph.drafts import read
 from tests.cloud.graph.errors import GraphError, bad_request, item_not_found
-from tests.cloud.graph.mailbox import Attachment, Mailbox, Message
+from tests.cloud.graph.mailbox import Mailbox
+from tests.cloud.graph.message import Attachment, Message
 from tests.cloud.graph.paths import route
 from tests.cloud.graph.service import METADATA_URL, WRITE, MailService, read_json, without_case
 from tests.cloud.graph.traffic import MAILBOX

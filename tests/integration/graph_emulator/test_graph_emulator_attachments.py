@@ -160,6 +160,8 @@ async def test_upload_session(cloud: Cloud) -> None:
     assert attached.content == content
     assert attached.headers["Content-Type"] == "application/x-big"
     assert (await cloud.http.get(url)).status_code == 404
+    uploads = [call for call in await cloud.lab("GET", "/requests?mailbox=dana@crm.example") if call["method"] == "PUT"]
+    assert [call["status"] for call in uploads] == [200, 201]
 
 
 async def test_upload_session_refusals(cloud: Cloud) -> None:

@@ -177,7 +177,10 @@ async def test_delivery_to_a_colleague(cloud: Cloud) -> None:
 async def test_sent_copies_have_no_headers(cloud: Cloud) -> None:
     """A copy in Sent Items has no `internetMessageHeaders`; its threading is in the extended properties."""
     arrived = await cloud.arrives()
-    reply = (await cloud.dana.call("POST", f"/me/messages/{arrived['id']}/createReply", 201)).json()
+    headers = {"message": {"internetMessageHeaders": [{"name": "x-crm", "value": "1"}]}}
+    reply = (await cloud.dana.call("POST", f"/me/messages/{arrived['id']}/createReply", 201, json=headers)).json()
+    draft = await cloud.dana.get(f"/me/messages/{reply['id']}?$select=internetMessageHeaders")
+    assert draft["internetMessageHeaders"] == [{"name": "x-crm", "value": "1"}]
     await cloud.dana.call("POST", f"/me/messages/{reply['id']}/send", 202)
     await cloud.sent()
     sent = await only(cloud.dana, "sentitems", f"$select=internetMessageHeaders&{THREADING}")
@@ -237,6 +240,16 @@ async def test_whom_an_answer_addresses(
     assert [r["emailAddress"]["address"] for r in reply["toRecipients"]] == recipients
     assert [r["emailAddress"]["address"] for r in reply["ccRecipients"]] == copies
     assert reply["subject"] == subject
+
+
+async def test_reply_to(cloud: Cloud) -> None:
+    """Where the sender asked for answers elsewhere, a reply goes there."""
+    draft = await cloud.dana.draft(toRecipients=[to("bob@crm.example")], replyTo=[to("desk@crm.example")])
+    await cloud.dana.call("POST", f"/me/messages/{draft['id']}/send", 202)
+    await cloud.sent()
+    arrived = await only(cloud.bob, "inbox")
+    reply = (await cloud.bob.call("POST", f"/me/messages/{arrived['id']}/createReply", 201)).json()
+    assert [r["emailAddress"]["address"] for r in reply["toRecipients"]] == ["desk@crm.example"]
 
 
 async def test_bodies_of_answers(cloud: Cloud) -> None:
@@ -320,7 +333,8 @@ async def test_non_delivery(cloud: Cloud, joins: bool) -> None:
     value = await cloud.dana.call("GET", f"/me/messages/{report['id']}/$value", 200)
     mime = message_from_bytes(value.content)
     assert mime.get_content_type() == "multipart/report"
-    _, status, original = mime.get_payload()
+    parts: Any = mime.get_payload()
+    _, status, original = parts
     assert [block["Final-Recipient"] for block in status.get_payload()[1:]] == [
         "rfc822;ghost@crm.example",
         "rfc822;ada@world.example",

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.cloud.graph import odata
 from tests.cloud.graph.errors import GraphError
 
 #: The application id of Graph's own change publisher: `azp` of a validation token.
@@ -96,6 +97,10 @@ def _read_options(query: str) -> dict[str, str]:
         raise _invalid("Outlook resources with includeResourceData need $select.")
     if refused := selected & _REFUSED_PROPERTIES:
         raise _invalid(f"Property '{min(refused)}' cannot be selected in a subscription with resource data.")
+    try:
+        odata.parse(options, odata.MESSAGE, collection=False)
+    except GraphError as error:
+        raise _invalid(error.message) from error
     return options
 
 
