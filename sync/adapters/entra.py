@@ -70,7 +70,7 @@ class MsalEntra:
         return self._http.outside(flow["auth_uri"]), json.dumps(flow)
 
     async def redeem(self, flow: str, answer: Mapping[str, str]) -> Grant:
-        """Redeem the code in `answer`; raises Declined where Microsoft refuses, OperatorAlarm where our registration is broken."""
+        """Redeem the code in `answer`; raises Declined where Microsoft refuses, OperatorAlarm for a broken registration."""
         cache = msal.SerializableTokenCache()
 
         def acquire() -> dict[str, Any]:

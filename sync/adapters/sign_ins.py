@@ -1,4 +1,4 @@
-"""The table `signins`: sign-ins under way, one row each. Rows of ended sign-ins hold no secret and are swept by retention."""
+"""The table `signins`: sign-ins, one row each. What is secret of one under way is sealed, and gone once it has ended."""
 
 from dataclasses import replace
 

@@ -59,7 +59,7 @@ class SealedTokens:
         await self._blobs.put(connection.connection_id, self._seal(connection, token_cache))
 
     async def access_token(self, connection: Connection, *, refused: str | None = None) -> str:
-        """A token for Graph, refreshed where needed (or where Graph `refused` that one); raises ReconnectNeeded, OperatorAlarm."""
+        """A token for Graph, refreshed where needed, and where Graph `refused` it; raises ReconnectNeeded, OperatorAlarm."""
         key = (connection.connection_id, connection.sign_ins)
         async with self._locks.setdefault(connection.connection_id, asyncio.Lock()):
             warm = self._warm.get(key)

@@ -18,7 +18,29 @@ MAX_EVENT_TEXT_BYTES = 16 * 1024
 
 _URL_SCHEMES = {"http", "https", "mailto", "tel", "cid"}
 _BLOCKS = frozenset(
-    ["p", "div", "br", "tr", "li", "ul", "ol", "table", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "hr", "section", "article", "header", "footer"]
+    [
+        "p",
+        "div",
+        "br",
+        "tr",
+        "li",
+        "ul",
+        "ol",
+        "table",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "blockquote",
+        "pre",
+        "hr",
+        "section",
+        "article",
+        "header",
+        "footer",
+    ]
 )
 _UNSEEN = frozenset(("head", "style", "script", "title"))
 

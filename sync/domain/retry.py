@@ -2,8 +2,8 @@
 Should it be tried again, and when? Decisions are values; the time and the dice are passed in.
 
 The schedule of deliveries to the CRM is that of Standard Webhooks
-(https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#reliability): now, 5 s, 5 min, 30 min, 2 h,
-5 h, 10 h, 14 h, 20 h, 24 h. Delays are spread by up to a tenth, so that receivers that come back are not met by everybody at once.
+(https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md): now, 5 s, 5 min, 30 min, 2 h, 5 h,
+10 h, 14 h, 20 h, 24 h. Delays are spread by up to a tenth, so that a receiver that comes back is not met by everybody at once.
 """
 
 from dataclasses import dataclass

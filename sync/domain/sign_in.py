@@ -152,7 +152,8 @@ def check_completion(sign_in: SignIn | None, account_id: str, user_id: str, code
     The sign-in that this user of the CRM may complete with this code.
 
     Raises CompletionCodeUnknown for a code that is none, or another user's: the two look the same. Raises CompletionCodeExpired
-    for one's own code that is too old, or spent on a sign-in that failed. A redeemed one passes: a repeated call gets its connection.
+    for one's own code that is too old, or spent on a sign-in that failed. A redeemed one passes, so that a repeated call gets its
+    connection.
     """
     if sign_in is None or not matches(code, sign_in.completion_hash):
         raise CompletionCodeUnknown

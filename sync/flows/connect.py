@@ -164,28 +164,31 @@ class Connect:
 
     async def current(self, account_id: str, user_id: str) -> Connection:
         """The user's connection; raises NotFound where there never was one."""
-        connection = await self.connections.of_user(account_id, user_id)
-        if connection is None:
-            raise NotFound
+        connection = await self._users(account_id, user_id)
         threads = await self.journal.count_threads(account_id, connection.connection_id)
         return replace(connection, thread_count=threads)
 
     async def delete(self, account_id: str, user_id: str) -> Connection:
         """End the user's connection: first here, for everybody and at once, then at Graph. Again: the same answer."""
-        while True:
-            connection = await self.connections.of_user(account_id, user_id)
-            if connection is None:
-                raise NotFound
-            if not connection.live:
-                break
+        connection = await self._users(account_id, user_id)
+        ended_before = not connection.live
+        while connection.live:
             try:
                 connection = await self.connections.save(connection_rule.disconnected(connection))
-                break
             except Conflict:
-                continue
+                connection = await self._users(account_id, user_id)
         now = self.clock()
         await tell(self.journal, self.work, connection_event("connection.disconnected", connection, "ended", now), now)
-        await self._close(connection)
+        if ended_before:  # an earlier call may have died before it closed anything
+            await self.work.promise(WatchMailbox(connection.connection_id), due_at=now + timedelta(minutes=1))
+        else:
+            await self._close(connection)
+        return connection
+
+    async def _users(self, account_id: str, user_id: str) -> Connection:
+        connection = await self.connections.of_user(account_id, user_id)
+        if connection is None:
+            raise NotFound
         return connection
 
     async def _stored(self, handle: str) -> SignIn | None:

@@ -172,7 +172,7 @@ class Entra(Protocol):
         """The address to send the browser to, and the flow (JSON, secret) to keep until the callback."""
 
     async def redeem(self, flow: str, answer: Mapping[str, str]) -> Grant:
-        """Redeem the code in `answer`; raises Declined where Microsoft refuses, OperatorAlarm where our registration is broken."""
+        """Redeem the code in `answer`; raises Declined where Microsoft refuses, OperatorAlarm for a broken registration."""
 
     def admin_consent_url(self, state: str) -> str:
         """Where an administrator can consent for everybody of their organisation."""
@@ -185,7 +185,7 @@ class Tokens(Protocol):
         """Store a new sign-in of this connection."""
 
     async def access_token(self, connection: Connection, *, refused: str | None = None) -> str:
-        """A token for Graph, refreshed where needed (or where Graph `refused` that one); raises ReconnectNeeded, OperatorAlarm."""
+        """A token for Graph, refreshed where needed, and where Graph `refused` it; raises ReconnectNeeded, OperatorAlarm."""
 
     async def destroy(self, connection: Connection) -> None:
         """Destroy them; no error where there are none."""

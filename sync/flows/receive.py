@@ -15,7 +15,16 @@ from sync.domain import attachment_rule, ids, thread_rule
 from sync.domain.attachment_rule import SkipReason
 from sync.domain.body import Body
 from sync.domain.connection import Connection, State
-from sync.domain.errors import Conflict, Declined, Gone, OutsideError, ReconnectNeeded, Throttled, Unclear
+from sync.domain.errors import (
+    Conflict,
+    Declined,
+    Gone,
+    OperatorAlarm,
+    OutsideError,
+    ReconnectNeeded,
+    Throttled,
+    Unclear,
+)
 from sync.domain.event import message_event
 from sync.domain.mail import MailboxMessage, MailFile
 from sync.domain.message import Attachment, Message, Status, Thread, found_in_mailbox
@@ -32,6 +41,8 @@ log = logging.getLogger(__name__)
 #: Waits while the mailbox does not answer; the last one repeats. After `MAX_TRIES` the change is left to the poison queue.
 RETRY_DELAYS = tuple(timedelta(seconds=s) for s in (5, 15, 60, 300, 900))
 MAX_TRIES = 200
+#: While the app's own registration is broken, changes wait in the queue for its operator.
+OPERATOR_NEEDS = timedelta(minutes=5)
 
 
 def acknowledge(body: bytes, signing_keys: Sequence[bytes]) -> list[str]:
@@ -72,6 +83,9 @@ class Receive:
             await self._again(job, throttled.retry_after)
         except Unclear:
             await self._again(job, timedelta())
+        except OperatorAlarm as alarm:
+            log.critical("operator alarm", extra={"detail": alarm.detail})
+            await self._again(job, OPERATOR_NEEDS)
 
     async def _again(self, job: MailChange, at_least: timedelta) -> None:
         if job.tries >= MAX_TRIES:

@@ -80,7 +80,7 @@ class Watch:
         once = f"connected-{connection.sign_ins}"
         await tell(self.journal, self.work, connection_event("connection.connected", connection, once, now), now)
         renew_at = connection.subscription.renew_at if connection.subscription else now + RETRY_AFTER
-        await self.work.postpone(job, renew_at)
+        await self.work.postpone(WatchMailbox(job.connection_id), renew_at)
 
     async def _watched(self, connection: Connection, lifecycle: str) -> Connection:
         """The connection with a subscription that is not due for renewal."""

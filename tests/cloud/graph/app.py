@@ -7,10 +7,12 @@ each route imitates is said in its own module. What is unknown is refused: anoth
 another query option a 400. Not imitated: beta, other resources than mail and subscriptions, XML, compression.
 
     app.py            this: puts everything together
-    service.py        what routes share: caller, scopes, bodies of requests
-    routes_*.py       one family of routes each; upload_sessions.py, subscriptions.py likewise
-    mailbox.py        the state, made of what is in message.py; shapes.py how it looks as JSON; drafts.py, compose.py what clients may write
-    replies.py        answers and forwards; transport.py what happens after /send; arrival.py what comes in
+    service.py        what routes share: caller, scopes, bodies of requests (paths.py, paging.py, preferences.py beside it)
+    routes_*.py       one family of routes each; upload_sessions.py likewise
+    subscriptions/    subscriptions and notifications; traffic/ the log, faults and limits
+    message.py        what is kept; mailbox.py where; shapes.py how it looks as JSON
+    drafts.py         what clients may write; compose.py new messages; replies.py answers and forwards
+    transport.py      what happens after /send; arrival.py what comes in; non_delivery.py what comes back
     conversation.py   ids and threading; odata*.py query options; mime.py RFC 5322; bodies.py HTML and text
     switches.py       the doubtful facts
 """

@@ -64,9 +64,8 @@ def new_draft(service: MailService, caller: Caller, folder: Folder, wanted: Comp
 def write_content(service: MailService, caller: Caller, message: Message, content: MessageJson) -> None:
     """Put onto a message what a client wants written, attachments included."""
     write(message, content, service.names())
-    limit_bytes = service.switches.direct_attachment_limit_bytes
     now = caller.mailbox.now()
-    message.attachments += [new_attachment(a, now, limit_bytes) for a in content.attachments or ()]
+    message.attachments += [new_attachment(a, now, service.switches) for a in content.attachments or ()]
 
 
 def check_sendable(service: MailService, caller: Caller, message: Message) -> None:

@@ -20,6 +20,7 @@ from tests.cloud.graph import bodies, mime
 from tests.cloud.graph.errors import GraphError, bad_request
 from tests.cloud.graph.extended_property import IN_REPLY_TO_ID, REFERENCES_ID, property_key
 from tests.cloud.graph.message import Attachment, Message
+from tests.cloud.graph.switches import Switches
 
 MAX_INTERNET_HEADERS = 5
 #: Writable on a message that was sent or received; everything else only on a draft.
@@ -188,8 +189,8 @@ def custom_headers(given: MessageJson) -> list[dict[str, str]]:
     return headers
 
 
-def new_attachment(given: AttachmentJson, now: datetime, limit_bytes: int) -> Attachment:
-    """An attachment to be put on a draft; raises 400 for broken bytes and 413 from `limit_bytes` on."""
+def new_attachment(given: AttachmentJson, now: datetime, switches: Switches) -> Attachment:
+    """An attachment to be put on a draft; raises 400 for broken bytes and 413 from the limit of direct attachments on."""
     if given.odata_type == "#microsoft.graph.itemAttachment":
         item = read(MessageJson, given.item).model_dump(by_alias=True, exclude_none=True)
         content, content_type = mime.to_mime(item, []), given.contentType
@@ -197,7 +198,7 @@ def new_attachment(given: AttachmentJson, now: datetime, limit_bytes: int) -> At
     else:
         content, content_type, kind = _decoded(given.contentBytes), given.contentType, "file"
         content_type = content_type or "application/octet-stream"
-    if len(content) >= limit_bytes:
+    if len(content) >= switches.direct_attachment_limit_bytes:
         raise GraphError(413, "ErrorMessageSizeExceeded", "The attachment is too large: use an upload session.")
     return Attachment(
         kind=kind,
@@ -207,6 +208,7 @@ def new_attachment(given: AttachmentJson, now: datetime, limit_bytes: int) -> At
         is_inline=given.isInline,
         content_id=given.contentId,
         modified_at=now,
+        overhead_bytes=switches.attachment_overhead_bytes,
     )
 
 

@@ -63,9 +63,7 @@ class AttachmentRoutes:
     async def _add(self, request: web.Request) -> web.Response:
         caller = self._service.caller(request, *WRITE)
         given = await read_json(request)
-        attachment = new_attachment(
-            read(AttachmentJson, given), caller.mailbox.now(), self._service.switches.direct_attachment_limit_bytes
-        )
+        attachment = new_attachment(read(AttachmentJson, given), caller.mailbox.now(), self._service.switches)
         message = self._draft(request, caller)
         caller.mailbox.attach(message, attachment)
         shown: dict[str, Any] = dict(attachment_entity(attachment, immutable_ids=caller.immutable_ids))

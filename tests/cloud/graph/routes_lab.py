@@ -127,9 +127,9 @@ class LabRoutes:
         """
         The conversation the mail lands in.
 
-        `same`: that of the message it answers, as a child of it; where it answers none, that of the newest message with
-        the same base subject, with an index of its own (what happens to unrelated mail). None: `same` where it answers a
-        message that is here.
+        `same`: that of the message it answers, as a child of it; where it answers none that is here, that of the newest
+        message with the same base subject, with an index of its own (what happens to unrelated mail). None: `same` where
+        it answers a message that is here.
         """
         now = self._service.clock.now()
         pointed_at = [i for i in (mail.in_reply_to, *reversed(mail.references)) if i]
@@ -139,8 +139,6 @@ class LabRoutes:
         if answered is not None:
             index = conversation.child_index(answered.conversation.index, now)
             return Conversation(answered.conversation.id, index)
-        if pointed_at:
-            _refuse(409, f"{pointed_at[0]} is not in the mailbox: no conversation to be the same as")
         subject = conversation.base_subject(mail.subject)
         alike = [m for m in mailbox.messages() if conversation.base_subject(m.fields["subject"]) == subject]
         if not alike:
@@ -162,6 +160,7 @@ class LabRoutes:
             is_inline=given.inline,
             content_id=given.content_id,
             modified_at=self._service.clock.now().replace(microsecond=0),
+            overhead_bytes=self._service.switches.attachment_overhead_bytes,
         )
 
     def _person(self, address: str) -> Person:

@@ -43,6 +43,9 @@ class Switches:
     text_bodies_as_html: bool = True
     #: Direct attachments must be smaller than this: "under 3 MB", read in the strict way.
     direct_attachment_limit_bytes: int = 3_000_000
+    #: What an attachment's `size` counts beside its bytes. Documented is "the length in bytes"; MAPI's PidTagAttachSize counts
+    #: some hundred bytes of properties too.
+    attachment_overhead_bytes: int = 0
     #: Upload sessions for smaller files are refused. Documented for 3 MB and more, smaller ones are reported to work.
     upload_session_minimum_bytes: int = 0
     #: An upload URL refuses calls that carry an Authorization header (documented for OneDrive's: "may").

@@ -145,6 +145,7 @@ class UploadSessions:
             is_inline=session.item.isInline,
             content_id=session.item.contentId,
             modified_at=session.mailbox.now(),
+            overhead_bytes=self._service.switches.attachment_overhead_bytes,
         )
         session.mailbox.attach(session.message, attachment)
         attachment_id = attachment.id_as(immutable=session.immutable_ids)

@@ -86,11 +86,13 @@ async def test_inline_files_alone_are_no_attachments(cloud: Cloud) -> None:
     assert (await cloud.dana.get(path))["hasAttachments"] is False
 
 
-async def test_size_is_near_the_decoded_length(cloud: Cloud) -> None:
-    """`size` is the decoded bytes and some hundred more, never the length of the base64."""
+@pytest.mark.parametrize("overhead", [0, 240])
+async def test_size_is_the_decoded_length(cloud: Cloud, overhead: int) -> None:
+    """`size` is the decoded bytes and what the switch adds, never the length of the base64."""
+    cloud.graph.switches.attachment_overhead_bytes = overhead
     draft = await cloud.dana.draft()
     added = await cloud.dana.call("POST", f"/me/messages/{draft['id']}/attachments", 201, json=file(b"x" * 10_000))
-    assert 10_000 < added.json()["size"] < 11_000
+    assert added.json()["size"] == 10_000 + overhead
 
 
 @pytest.mark.parametrize(
