@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 #: A send with 20 MiB of files is 28 MB of base64, and its bodies.
 MAX_BODY_BYTES = 40 * 1024 * 1024
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 MAX_PAGE = 1_000
 MAX_SEQUENCE = 9_999_999_999
 
@@ -129,12 +130,19 @@ def json_body(req: func.HttpRequest) -> Any:
     if len(body) > MAX_BODY_BYTES:
         raise errors.PayloadTooLarge(f"A request has at most {MAX_BODY_BYTES} bytes. Nothing was changed.")
     try:
-        value = json.loads(body.decode("utf-8"))
+        text = body.decode("utf-8")
+        value = json.loads(text, parse_constant=_not_json)
+        if ESCAPED_SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no character: nothing could write it
     except (ValueError, RecursionError) as error:
         raise errors.MalformedRequest("The body is not JSON in UTF-8. Nothing was changed.") from error
     if not isinstance(value, dict):
         raise errors.MalformedRequest("The body is a JSON object. Nothing was changed.")
     return value
+
+
+def _not_json(word: str) -> None:
+    raise ValueError(f"{word} is Python's, not JSON's")
 
 
 def idempotency_key(req: func.HttpRequest) -> str:
@@ -148,7 +156,7 @@ def idempotency_key(req: func.HttpRequest) -> str:
 def number(req: func.HttpRequest, name: str, default: int, high: int) -> int:
     """A whole number from 0 in the query; raises InvalidRequest."""
     text = req.params.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or int(text) > high:
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(MAX_SEQUENCE)) or int(text) > high:
         raise errors.InvalidRequest(
             f"{name} is a whole number from 0 to {high}.", errors=[{"field": name, "message": text[:40]}]
         )
@@ -331,8 +339,8 @@ def page(title: str, words: str, *, status: int = HTTPStatus.OK) -> func.HttpRes
     text = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{html.escape(title)}</title>
-<style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1.5rem}}
-h1{{font-size:1.4rem}}</style></head><body><main><h1>{html.escape(title)}</h1><p>{html.escape(words)}</p></main></body></html>
+<style>:root{{color-scheme:light dark}}h1{{font-size:1.4rem}}
+body{{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1.5rem}}</style></head><body><main><h1>{html.escape(title)}</h1><p>{html.escape(words)}</p></main></body></html>
 """
     return func.HttpResponse(text, status_code=int(status), headers=SAFE_HEADERS, mimetype="text/html", charset="utf-8")
 
@@ -360,7 +368,7 @@ def problem(
     *,
     retryable: bool = False,
     retry_after_s: int = 0,
-    **extra: object,
+    extra: Mapping[str, object] | None = None,
 ) -> func.HttpResponse:
     """A problem document."""
     value = {
@@ -392,7 +400,7 @@ def _answer_error(error: Exception, request_id: str) -> func.HttpResponse:
             return problem(HTTPStatus.CONFLICT, "connection_needs_reconnect", error.detail, request_id)
         case errors.OperatorAlarm():
             log.critical("operator alarm", extra={"request_id": request_id, "detail": error.detail})
-            words = "The app's registration with Microsoft is broken; its operator was told. Nothing was changed; try again later."
+            words = "The registration with Microsoft is broken; the operator was told. Nothing was changed; try again later."
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "operator_attention_needed",

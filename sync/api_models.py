@@ -5,6 +5,7 @@ not pay for it.
 
 import base64
 import binascii
+import json
 from typing import Annotated, Any, Literal
 
 from email_validator import EmailNotValidError, validate_email
@@ -13,6 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from sync.domain.errors import InvalidRequest
 from sync.domain.message import Contact
 from sync.domain.outgoing import Outgoing, OutgoingFile
+
+#: Rows are written by walking their values, so nesting has an end well before Python's.
+MAX_METADATA_DEPTH = 32
 
 
 def _address(value: str) -> str:
@@ -29,6 +33,23 @@ def _bytes(value: str) -> str:
     except (binascii.Error, ValueError):
         raise ValueError("This is not base64 (RFC 4648 section 4, with padding).") from None
     return value
+
+
+def _metadata(value: dict[str, Any]) -> dict[str, Any]:
+    if not _nested_at_most(MAX_METADATA_DEPTH, value):
+        raise ValueError(f"It may be nested at most {MAX_METADATA_DEPTH} levels deep.")
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise ValueError("It holds a number that is too large to be written as JSON again.") from None
+    return value
+
+
+def _nested_at_most(levels: int, value: object) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    members = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_nested_at_most(levels - 1, member) for member in members)
 
 
 EmailAddress = Annotated[str, Field(max_length=320), AfterValidator(_address)]
@@ -88,7 +109,7 @@ class SendRequest(_Body):
     text: str | None = None
     thread_id: Annotated[str, Field(max_length=64)] | None = None
     attachments: list[File] = []
-    metadata: dict[str, Any] = {}
+    metadata: Annotated[dict[str, Any], AfterValidator(_metadata)] = {}
 
     def outgoing(self) -> Outgoing:
         """The same as a value of ours, files decoded."""

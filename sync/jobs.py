@@ -74,6 +74,11 @@ class MailChange(Job):
     graph_id: str
     tries: int = 0
 
+    @property
+    def key(self) -> str:
+        """One piece of work for each message, however often it was tried."""
+        return f"{self.queue}|{self.connection_id}|{self.graph_id}"
+
 
 @dataclass(frozen=True)
 class DeliverEvent(Job):

@@ -18,6 +18,7 @@ from sync.domain.event import MAX_ANSWER_BYTES, Answer, Event
 
 #: Seconds that the receiver has for its whole answer.
 TIMEOUT_S = 15.0
+USER_AGENT = "outlook-two-way-sync"
 
 
 class CrmWebhook:
@@ -58,6 +59,7 @@ class CrmWebhook:
         now = self._clock()  # aware, in UTC: the package signs the wrong second for any other zone
         return {
             "Content-Type": "application/json; charset=utf-8",
+            "User-Agent": USER_AGENT,
             "webhook-id": event_id,
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": " ".join(signer.sign(event_id, now, body) for signer in self._signers),

@@ -43,6 +43,7 @@ def stamped_query(stamp: str) -> dict[str, str]:
 
 def mailbox_message(data: Mapping[str, Any]) -> MailboxMessage:
     """A message as `KEYS_QUERY` shows it."""
+    data = _well_formed(data)
     properties = {p["id"].casefold(): p["value"] for p in data.get("singleValueExtendedProperties") or []}
     headers = {h["name"].casefold(): h["value"] for h in data.get("internetMessageHeaders") or []}
     replied = message_ids(headers.get("in-reply-to") or properties.get(IN_REPLY_TO.casefold()) or "")
@@ -70,6 +71,7 @@ def mailbox_message(data: Mapping[str, Any]) -> MailboxMessage:
 
 def mail_content(data: Mapping[str, Any]) -> MailContent:
     """A message as `CONTENT_QUERY` shows it."""
+    data = _well_formed(data)
     body = data.get("body") or {}
     content = body.get("content") or ""
     is_html = str(body.get("contentType", "")).casefold() == "html"
@@ -154,6 +156,21 @@ def time_of(text: str | None) -> datetime | None:
 def graph_time(when: datetime) -> str:
     """A time as Graph writes it."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+
+
+def _well_formed(value: Any) -> Any:
+    """
+    The JSON with U+FFFD where half of a surrogate pair stands alone.
+
+    Quirk: Exchange keeps text as UTF-16 and cuts it anywhere, so a subject can end in half an emoji. Nothing could write that as UTF-8.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {name: _well_formed(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_well_formed(member) for member in value]
+    return value
 
 
 def _address(recipient: Mapping[str, Any] | None) -> Address | None:

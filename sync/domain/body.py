@@ -57,7 +57,7 @@ def sanitised(html: str) -> str:
     """HTML without anything active. Sanitising twice changes nothing."""
     import nh3  # here: 15 ms that the acknowledge path does not pay
 
-    return nh3.clean(html[:MAX_HTML_CHARS], url_schemes=_URL_SCHEMES)
+    return nh3.clean(html[:MAX_HTML_CHARS], url_schemes=_URL_SCHEMES).strip()
 
 
 def as_text(html: str) -> str:
@@ -91,7 +91,7 @@ def with_history(new: Body, earlier: Body, heading: dict[str, str]) -> Body:
     """
     An answer with the message it answers quoted below, as mail programs write it.
 
-    `heading` is what stands over the quote (From, Sent, To, Subject), in that order. The answer stays HTML or plain text as it is.
+    `heading` is what stands over the quote (From, Sent, To, Subject), in that order. The answer stays HTML, or plain text.
     """
     if new.html is None:
         quoted = [f"{name}: {value}" for name, value in heading.items()] + [

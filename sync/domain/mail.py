@@ -10,10 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-#: Reply and forward marks in front of a subject, in the languages Outlook writes them
-#: ([MS-OXCMSG] 3.2.1.3 derives PidTagSubjectPrefix: one to three letters and a colon; the longer ones are seen in the field).
+#: Reply and forward marks in front of a subject, in the languages that mail programs write them
+#: (https://en.wikipedia.org/wiki/List_of_email_subject_abbreviations; [MS-OXCMSG] 3.2.1.3 calls one to three letters and a colon
+#: a prefix, but taking any three letters for one would make `Tax: 2026` equal to `2026`).
+_MARKS = (
+    "re fw fwd aw wg antw antwort weitergeleitet sv vs vb vl fs tr réf ref rv r rif i res enc odp pd ynt i̇lt ilt atb yml "
+    "vá továbbítás bls trs απ σχετ πρθ ответ пересл השב הועבר رد doorst 回复 答复 转发 回覆 轉寄 轉發 返信 転送 답장 전달"
+).split()
 _PREFIX = re.compile(
-    r"^\s*(?:(?:re|fw|fwd|aw|wg|sv|vs|tr|rv|res|enc|odp|ynt|antw|doorst|回复|转发|答复)\s*(?:\[\d+\])?\s*[:：]\s*)",
+    rf"^\s*(?:{'|'.join(map(re.escape, _MARKS))}|إعادة توجيه)\s*(?:\[\d+\]|\(\d+\))?\s*:\s*",
     re.IGNORECASE,
 )
 
@@ -93,10 +98,10 @@ class MailContent:
 
 def base_subject(subject: str) -> str:
     """The subject without reply and forward marks, folded so that equal subjects compare equal."""
-    rest = unicodedata.normalize("NFKC", subject)
+    rest = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", subject).casefold())
     while (shorter := _PREFIX.sub("", rest, count=1)) != rest:
         rest = shorter
-    return " ".join(rest.split()).casefold()
+    return " ".join(rest.split())
 
 
 def message_ids(header: str) -> tuple[str, ...]:

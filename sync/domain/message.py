@@ -236,7 +236,8 @@ def heading(message: Message) -> dict[str, str]:
     """What stands over a message where it is quoted."""
 
     def shown(address: Address) -> str:
-        return f"{address.name} <{address.address}>" if address.name else address.address
+        named = address.name and address.name.casefold() != address.key
+        return f"{address.name} <{address.address}>" if named else address.address
 
     lines = {
         "From": shown(message.sender) if message.sender else "",

@@ -1,0 +1,70 @@
+"""
+The app and the cloud around it, started once for all end-to-end tests of a run; accounts, people and mailboxes are fresh for each.
+
+All tests of this folder, and their fixtures, run in the one event loop of the session, in which the cloud lives. What is the
+whole cloud's (its clock, the faults of Graph, how the CRM answers) a test has to put back, or it takes a `LocalCloud` of its own.
+"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.cloud.crm_api import CrmApi
+from tests.cloud.local import LocalCloud
+from tests.cloud.stage import Stage
+from tests.e2e.account import Account, Connected, unique
+from tests.e2e.storage import Storage
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of this folder in the session's event loop."""
+    session_loop = pytest.mark.asyncio(loop_scope="session")
+    for item in items:
+        if Path(__file__).parent in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(session_loop, append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cloud() -> AsyncIterator[LocalCloud]:
+    """The cloud that all tests share."""
+    async with LocalCloud() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """For what is not the CRM's API: browsers, Microsoft Graph's posts, controls of the emulators. Sends no function key."""
+    async with httpx.AsyncClient(timeout=60) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def storage(cloud: LocalCloud) -> AsyncIterator[Storage]:
+    """The app's tables, blobs and queues."""
+    async with Storage(cloud.azurite.connection_string) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def api(cloud: LocalCloud) -> AsyncIterator[CrmApi]:
+    """The app's routes, for a fresh account."""
+    async with cloud.api(unique("acme")) as client:
+        yield client
+
+
+@pytest.fixture
+def account(cloud: LocalCloud, api: CrmApi, http: httpx.AsyncClient) -> Account:
+    """A fresh account, without anybody connected."""
+    return Account(cloud, api, http)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def connected(account: Account) -> Connected:
+    """A fresh account and a user of it whose fresh mailbox is connected and watched."""
+    user_id, person = unique("dana"), account.new_person()
+    connection = await account.connect(user_id, person.email)
+    stage = Stage(account.cloud, account.http, person.email)
+    return Connected(account.cloud, account.api, account.http, user_id, person, connection, stage)
