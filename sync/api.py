@@ -197,6 +197,7 @@ def answer(value: Json, status: int = HTTPStatus.OK) -> func.HttpResponse:
 
 def connection_json(connection: Connection) -> Json:
     """A connection as the contract has it."""
+    watched = connection.subscription if connection.live else None
     shown: Json = {
         "connection_id": connection.connection_id,
         "state": connection.state.value,
@@ -206,7 +207,7 @@ def connection_json(connection: Connection) -> Json:
         "connected_at": rfc3339(connection.connected_at),
         "sync_state": connection.sync_state.value,
         "synced_through": rfc3339(connection.synced_through),
-        "subscription_expires_at": rfc3339(connection.subscription.expires_at) if connection.subscription else None,
+        "subscription_expires_at": rfc3339(watched.expires_at) if watched else None,
         "thread_count": connection.thread_count,
     }
     if connection.problem:

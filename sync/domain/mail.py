@@ -18,8 +18,7 @@ _MARKS = (
     "vá továbbítás bls trs απ σχετ πρθ ответ пересл השב הועבר رد doorst 回复 答复 转发 回覆 轉寄 轉發 返信 転送 답장 전달"
 ).split()
 _PREFIX = re.compile(
-    rf"^\s*(?:{'|'.join(map(re.escape, _MARKS))}|إعادة توجيه)\s*(?:\[\d+\]|\(\d+\))?\s*:\s*",
-    re.IGNORECASE,
+    rf"^\s*(?:{'|'.join(map(re.escape, _MARKS))}|إعادة توجيه)\s*(?:\[\d+\]|\(\d+\))?\s*:\s*"
 )
 
 
@@ -98,6 +97,7 @@ class MailContent:
 
 def base_subject(subject: str) -> str:
     """The subject without reply and forward marks, folded so that equal subjects compare equal."""
+    # Folded first: a mark is found in any case and width then.
     rest = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", subject).casefold())
     while (shorter := _PREFIX.sub("", rest, count=1)) != rest:
         rest = shorter

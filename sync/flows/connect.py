@@ -173,6 +173,7 @@ class Connect:
         connection = await self._users(account_id, user_id)
         ended_before = not connection.live
         while connection.live:
+            await self._see_to(connection)
             try:
                 connection = await self.connections.save(connection_rule.disconnected(connection))
             except Conflict:
@@ -258,6 +259,8 @@ class Connect:
                 await self.connections.introduce(connection)
                 if current is not None:
                     await self.connections.retire(current)
+                    await self._see_to(current)
+            await self._see_to(connection)
             await self.tokens.keep(connection, grant.token_cache)
             try:
                 connection = await self.connections.save(connection)
@@ -274,10 +277,16 @@ class Connect:
         await self.work.promise(WatchMailbox(connection.connection_id), due_at=self.clock() + timedelta(minutes=1))
         return connection
 
+    async def _see_to(self, connection: Connection) -> None:
+        """Promise a look at a connection about to change: if this process dies, what is open for it is still put right."""
+        await self.work.postpone(WatchMailbox(connection.connection_id), self.clock() + timedelta(minutes=1))
+
     async def _close(self, connection: Connection) -> None:
         """Drop subscription and tokens of a connection that has ended; what does not work now is left to the queue."""
         job = WatchMailbox(connection.connection_id)
         await self.work.promise(job, due_at=self.clock() + timedelta(minutes=1), delay=timedelta(seconds=30))
+        if connection.subscription is None:
+            return  # one may be opening at this moment: whoever opens it still needs the tokens to close it
         try:
             async with asyncio.timeout(CLOSE_PATIENCE_S):
                 await close(connection, self.subscriptions, self.tokens)

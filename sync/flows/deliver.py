@@ -21,12 +21,16 @@ async def tell(journal: Journal, work: Work, event: NewEvent, now: datetime, mes
     """
     Put the event into the feed, with its message, and queue its delivery.
 
-    Safe to repeat: an event told before is not told again, but its delivery is queued again unless it has ended, since the
-    first try may have died between the two.
+    Safe to repeat: an event told before is not told again. Its delivery may be under way, so it is not queued a second time;
+    but it is promised again unless it has ended, since the first try may have died between the two.
     """
     told = await journal.append(event, message)
     if told.delivery == "pending":
-        await work.promise(DeliverEvent(told.account_id, told.event_id), due_at=now + LOST_AFTER)
+        job = DeliverEvent(told.account_id, told.event_id)
+        if told.occurred_at == event.occurred_at:
+            await work.promise(job, due_at=now + LOST_AFTER)
+        else:
+            await work.postpone(job, now + LOST_AFTER)
     return told
 
 

@@ -107,7 +107,7 @@ class Receive:
         await self._sync_if_ours(connection, mail)
 
     async def _told_before(self, connection: Connection, message_id: str) -> bool:
-        """Whether this message needs nothing more. Its delivery is queued again, in case the first time died before that."""
+        """Whether this message needs nothing more. Its delivery is promised again, in case the first time died before that."""
         message = await self.journal.message(connection.account_id, message_id)
         if message is None or not message.status.final:
             return False

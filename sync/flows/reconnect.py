@@ -31,16 +31,16 @@ class Reconnect:
         """Mark the connection and tell the CRM; does nothing where it has ended, or was signed in to again meanwhile."""
         current = await self.connections.by_id(connection.connection_id)
         while current is not None and current.live and current.sign_ins == connection.sign_ins:
-            try:
-                stopped = await self.connections.save(
-                    connection_rule.needs_reconnect(current, f"{PROBLEM} {WHAT_TO_DO}")
-                )
-            except Conflict:
-                current = await self.connections.by_id(connection.connection_id)
-                continue
+            stopped = connection_rule.needs_reconnect(current, f"{PROBLEM} {WHAT_TO_DO}")
             log.warning("sign-in refused", extra={"connection_id": stopped.connection_id, "cause": refused.cause})
             now = self.clock()
             words = {"cause": PROBLEM, "what_to_do": WHAT_TO_DO}
             event = connection_event("connection.needs_reconnect", stopped, f"sign-in-{stopped.sign_ins}", now, **words)
+            # Told first: once the state is saved nobody comes here again, so a crash in between would leave it untold.
             await tell(self.journal, self.work, event, now)
+            try:
+                await self.connections.save(stopped)
+            except Conflict:
+                current = await self.connections.by_id(connection.connection_id)
+                continue
             return

@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from sync.domain import message as rule
 from sync.domain.body import with_history
 from sync.domain.connection import Connection, State
-from sync.domain.errors import Conflict, Declined, Gone, OutsideError, ReconnectNeeded, Throttled
+from sync.domain.errors import Conflict, Declined, Gone, OutsideError, ReconnectNeeded, Throttled, Unclear
 from sync.domain.event import EventType, message_event
 from sync.domain.mail import MailboxMessage, base_subject
 from sync.domain.message import Message, Outbox, Status, Thread
@@ -95,7 +95,8 @@ class Send:
             await self.reconnect.ask(connection, refused)
             await self._put_off(message, None)
         except OutsideError as failure:
-            await self._put_off(message, failure.retry_after if isinstance(failure, Throttled) else None)
+            retry_after = failure.retry_after if isinstance(failure, Throttled) else None
+            await self._put_off(message, retry_after, unseen=isinstance(failure, Gone))
 
     async def _steps(self, connection: Connection, message: Message) -> None:
         message, mail = await self._drafted(connection, message)
@@ -124,7 +125,13 @@ class Send:
                 return message, found
         else:
             message = await self.journal.save_message(replace(message, outbox=replace(outbox, draft_asked=True)))
-        mail = found or await self._new_draft(connection, message)
+        try:
+            mail = found or await self._new_draft(connection, message)
+        except Throttled:
+            if not outbox.draft_asked:
+                # Certainly not made: the next try need not look first.
+                await self.journal.save_message(replace(message, outbox=outbox))
+            raise
         thread = await self._thread(connection, message, mail)
         await self.anchors.add(connection.connection_id, anchors_of(mail, thread.thread_id))
         await self._remember(message, mail)
@@ -207,7 +214,7 @@ class Send:
     async def _with_files(self, connection: Connection, message: Message) -> Message:
         outbox = message.outbox or Outbox()
         for i, file in enumerate(message.attachments[outbox.files_done :], start=outbox.files_done):
-            there = outbox.file_asked and file.name in await self.mail.file_names(connection, outbox.draft_id)
+            there = outbox.file_asked and await self._has_file(connection, message, i)
             if not there:
                 outbox = replace(outbox, files_done=i, file_asked=True)
                 message = await self.journal.save_message(replace(message, outbox=outbox))
@@ -217,6 +224,13 @@ class Send:
             outbox = replace(outbox, files_done=i + 1, file_asked=False)
         return replace(message, outbox=outbox)  # saved with the next step
 
+    async def _has_file(self, connection: Connection, message: Message, index: int) -> bool:
+        """Whether the draft has this file: as many of its name as there are up to it, since two files can have one name."""
+        name = message.attachments[index].name
+        up_to_it = [file.name for file in message.attachments[: index + 1]]
+        draft_id = message.outbox.draft_id if message.outbox else ""
+        return (await self.mail.file_names(connection, draft_id)).count(name) >= up_to_it.count(name)
+
     async def _sent(self, connection: Connection, message: Message) -> bool:
         """
         Ask Graph to send; False where the connection ended before.
@@ -224,6 +238,7 @@ class Send:
         Saving first renews the lease, and raises Conflict where another worker has taken over.
         """
         now = self.clock()
+        asked_before = message.outbox.send_asked_at if message.outbox else None
         outbox = replace(message.outbox or Outbox(), send_asked_at=now, lease_until=now + rule.LEASE)
         message = await self.journal.save_message(replace(message, outbox=outbox))
         if not await self._still_ours(message):
@@ -231,8 +246,12 @@ class Send:
         try:
             await self.mail.send(connection, outbox.draft_id)
         except Throttled:
-            # Certainly not sent: the next try need not look first.
-            await self.journal.save_message(replace(message, outbox=replace(outbox, send_asked_at=None)))
+            # Certainly not sent this time: what the next try has to look for is an earlier one, if there was any.
+            await self.journal.save_message(replace(message, outbox=replace(outbox, send_asked_at=asked_before)))
+            raise
+        except Declined as declined:
+            if asked_before is not None and await self._went_before(connection, message, declined):
+                raise Unclear("the first try to send did arrive") from declined
             raise
         try:
             accepted = replace(message, outbox=replace(outbox, send_accepted=True))
@@ -240,6 +259,13 @@ class Send:
         except Conflict:
             log.info("confirmed before we could note it", extra={"message_id": message.message_id})
         return True
+
+    async def _went_before(self, connection: Connection, message: Message, declined: Declined) -> bool:
+        """Whether a repeated send was refused because an earlier one arrived: it is on its way (409), or has left by now."""
+        if declined.status == 409:
+            return True
+        found = await self._look_up(connection, message)
+        return found is None or not found.is_draft
 
     async def _still_ours(self, message: Message) -> bool:
         """A delete stops everything at once, also what is on its way here."""
@@ -249,8 +275,8 @@ class Send:
         await self.fail(message, "connection_disconnected", "The mailbox was disconnected before the email was sent.")
         return False
 
-    async def _put_off(self, message: Message, retry_after: timedelta | None) -> None:
-        """Free the message and promise the next try, or tell that there is none."""
+    async def _put_off(self, message: Message, retry_after: timedelta | None, *, unseen: bool = False) -> None:
+        """Free the message and promise the next try, or tell that there is none. `unseen`: the mailbox shows no trace of it."""
         current = await self.journal.message(message.account_id, message.message_id)
         if current is None or current.status.final or current.outbox is None:
             return
@@ -258,6 +284,10 @@ class Send:
         now = self.clock()
         decision = after_unfinished_send(tries, current.accepted_at, now, retry_after=retry_after)
         if isinstance(decision, GiveUp):
+            if unseen and current.outbox.send_accepted:
+                # Graph said yes and the draft is gone: it went, and somebody deleted its copy before we saw it.
+                await self.tell_outcome(replace(current, status=Status.SENT, sent_at=current.outbox.send_asked_at))
+                return
             await self.fail(current, "mailbox_unreachable", f"The email could not be sent: {decision.reason}.")
             return
         try:

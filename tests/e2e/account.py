@@ -57,10 +57,12 @@ class Account:
         return brought_back["completion_code"]
 
     async def connect(self, user_id: str, email: str) -> Json:
-        """The connection JSON, once this mailbox is connected and watched."""
+        """The connection JSON, once this mailbox is connected and watched, and the CRM has been told."""
         completed = await self.api.complete(user_id, await self.completion_code(user_id, email))
         assert completed.status_code == 200, completed.text
-        return await self.active(user_id, completed.json()["connection_id"])
+        connection = await self.active(user_id, completed.json()["connection_id"])
+        await self.cloud.functions.idle()
+        return connection
 
     async def active(self, user_id: str, connection_id: str) -> Json:
         """The connection JSON, once it is connected and active."""

@@ -1,5 +1,5 @@
 """
-The app and the cloud around it, started once for all end-to-end tests of a run; accounts, people and mailboxes are fresh for each.
+The app and the cloud around it, started once for all end-to-end tests; accounts, people and mailboxes are fresh for each.
 
 All tests of this folder, and their fixtures, run in the one event loop of the session, in which the cloud lives. What is the
 whole cloud's (its clock, the faults of Graph, how the CRM answers) a test has to put back, or it takes a `LocalCloud` of its own.
@@ -12,11 +12,13 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests import files
 from tests.cloud.crm_api import CrmApi
 from tests.cloud.local import LocalCloud
-from tests.cloud.stage import Stage
+from tests.cloud.stage import Stage, attached
 from tests.e2e.account import Account, Connected, unique
 from tests.e2e.storage import Storage
+from tests.e2e.witness import Witness
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,3 +70,20 @@ async def connected(account: Account) -> Connected:
     connection = await account.connect(user_id, person.email)
     stage = Stage(account.cloud, account.http, person.email)
     return Connected(account.cloud, account.api, account.http, user_id, person, connection, stage)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def witness(http: httpx.AsyncClient) -> AsyncIterator[Witness]:
+    """A second cloud, kept still, with one connected user who has sent one email with a file."""
+    async with (
+        LocalCloud() as still,
+        Storage(still.azurite.connection_string) as storage,
+        still.api(unique("acme")) as api,
+    ):
+        account = Account(still, api, http)
+        user_id, person = unique("dana"), account.new_person()
+        connection = await account.connect(user_id, person.email)
+        user = Connected(still, api, http, user_id, person, connection, Stage(still, http, person.email))
+        sent = await user.sent(attachments=[attached("offer.pdf", "application/pdf", files.pdf())])
+        await user.stage.quiet()
+        yield Witness(still, storage, http, user, sent)

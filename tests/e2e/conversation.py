@@ -19,7 +19,8 @@ from tests.cloud.graph.message import Message
 from tests.cloud.outlook import REQUEST_ID_PREFIX
 from tests.cloud.polling import eventually
 from tests.cloud.request_log import asks_for_content, kind_of_call
-from tests.e2e.account import Connected, Json
+from tests.cloud.stage import Stage
+from tests.e2e.account import Account, Connected, Json, unique
 
 ADA = "ada@customer.example"
 BOB = "bob@customer.example"
@@ -36,6 +37,14 @@ class Arrival:
 
     internet_message_id: str
     graph_id: str
+
+
+async def newly_connected(account: Account) -> Connected:
+    """A new user of this account, whose new mailbox is connected and watched."""
+    user_id, person = unique("dana"), account.new_person()
+    connection = await account.connect(user_id, person.email)
+    stage = Stage(account.cloud, account.http, person.email)
+    return Connected(account.cloud, account.api, account.http, user_id, person, connection, stage)
 
 
 async def arrives(to: Connected, sender: str, subject: str, text: str = "As discussed.", **more: Any) -> Arrival:
@@ -202,5 +211,3 @@ async def notifications(of: Connected, **settings: Any) -> AsyncIterator[None]:
         yield
     finally:
         await of.stage.lab("POST", url, {name: before[name] for name in settings})
-
-

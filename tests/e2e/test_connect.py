@@ -1,15 +1,17 @@
 """A mailbox is connected, signed in to again, replaced, deleted, and connected anew: over HTTP, as CRM and browser do it."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
+import pytest
+import pytest_asyncio
 
 from tests.cloud.local import LocalCloud
 from tests.cloud.sign_in import Browser
-from tests.cloud.stage import Stage
 from tests.e2e.account import Account, Connected, unique
 from tests.e2e.storage import Storage
 
@@ -68,7 +70,9 @@ async def test_a_mailbox_is_connected_step_by_step(account: Account) -> None:
     assert back._replace(query="").geturl() == cloud.crm.return_url
     assert set(query) == {"tab", "result", "completion_code"}
     assert (query["tab"], query["result"]) == ("email", "ok")
-    assert (await account.api.connection(user_id)).status_code == 404, "nothing is connected before the CRM says who it was"
+    assert (await account.api.connection(user_id)).status_code == 404, (
+        "nothing is connected before the CRM says who it was"
+    )
 
     completed = await account.api.complete(user_id, query["completion_code"])
     assert completed.status_code == 200
@@ -237,9 +241,11 @@ async def test_another_mailbox_takes_the_place_of_the_first(connected: Connected
 
     assert connection["connection_id"] != connected.connection_id
     assert connection["email"] == other.email
-    told = (await connected.heard("connection.updated"))["data"]["connection"]
+    told = (await connected.heard("connection.updated"))["data"]
+    assert told["connection"]["connection_id"] == connection["connection_id"]
     assert told["previous_connection_id"] == connected.connection_id
-    assert (told["connection_id"], told["previous_email"]) == (connection["connection_id"], connected.email)
+    assert told["previous_email"] == connected.email
+    await connected.stage.quiet()
     assert await storage.tokens_of(connected.connection_id) is None
     assert await storage.tokens_of(connection["connection_id"]) is not None
     assert await subscriptions(connected.cloud, connected.http, connected.email) == []
@@ -266,6 +272,16 @@ async def test_signing_in_again_with_the_same_mailbox_keeps_connection_and_threa
     assert [event["type"] for event in connected.events(after=last)] == ["message.synced"]
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def several_subscriptions(cloud: LocalCloud, http: httpx.AsyncClient) -> AsyncIterator[None]:
+    """Graph lets one app watch one mailbox twice, as has been reported since October 2025; the documentation says 409."""
+    rules = f"{cloud.graph.url}/_lab/subscription-rules"
+    (await http.post(rules, json={"duplicates": "accept"})).raise_for_status()
+    yield
+    (await http.post(rules, json={"duplicates": "refuse"})).raise_for_status()
+
+
+@pytest.mark.usefixtures("several_subscriptions")
 async def test_one_mailbox_of_two_users_is_two_connections(connected: Connected, storage: Storage) -> None:
     """Each has its own; what one user began the other does not see, and one delete leaves the other as it was."""
     colleague = unique("colleague")
@@ -301,4 +317,3 @@ async def test_a_user_of_another_account_with_the_same_name_is_somebody_else(con
         assert (await elsewhere.delete_connection(connected.user_id)).status_code == 404
 
     assert (await connected.api.connection(connected.user_id)).json()["state"] == "connected"
-    assert Stage(connected.cloud, connected.http, connected.email).email == connected.email

@@ -1,0 +1,121 @@
+"""What the sync costs in calls to Microsoft, counted by Microsoft's side: no message takes one more than it needs."""
+
+from collections import Counter
+
+import pytest
+
+from tests import files
+from tests.cloud.request_log import kind_of_call
+from tests.cloud.stage import attached
+from tests.e2e.account import Connected
+from tests.e2e.conversation import (
+    ADA,
+    answers,
+    arrives,
+    at_rest,
+    calls,
+    in_mailbox,
+    kinds_of_calls,
+    mailbox_of,
+    synced,
+)
+
+LOOK, READ_FILE = "GET me/messages/{id}", "GET me/messages/{id}/attachments/{id}"
+PDF, PNG, NOTE = (
+    attached("plan.pdf", "application/pdf", files.pdf()),
+    attached("plan.png", "image/png", files.png()),
+    attached("plan.txt", "text/plain", files.text()),
+)
+TOO_LARGE = attached("large.pdf", "application/pdf", files.pdf(3 * 1024 * 1024 + 1))
+PROGRAM = attached("viewer.exe", "application/octet-stream", files.windows_executable())
+INVITATION = attached("Invitation.pdf", "message/rfc822", b"") | {"kind": "item"}
+LINK = attached("Shared.pdf", "application/pdf", b"") | {"kind": "reference"}
+
+
+@pytest.mark.parametrize("mail", [{}, {"attachments": [PDF, PNG]}, {"text": "long " * 50_000}])
+async def test_an_unrelated_message_costs_one_call(connected: Connected, mail: dict[str, object]) -> None:
+    """One GET, whatever is on it."""
+    arrival = await arrives(connected, ADA, "Unrelated", **mail)
+    await at_rest(connected)
+
+    assert await kinds_of_calls(connected, arrival) == {LOOK: 1}
+    assert len(await calls(connected)) == 1
+
+
+@pytest.mark.parametrize(
+    ("attachments", "accepted"),
+    [
+        ([], 0),
+        ([PDF], 1),
+        ([PDF, PNG, NOTE], 3),
+        ([TOO_LARGE], 0),
+        ([PROGRAM], 0),
+        ([INVITATION, LINK], 0),
+        ([PDF, TOO_LARGE, PROGRAM, INVITATION, LINK, NOTE], 2),
+    ],
+    ids=["none", "one", "three", "too large", "not allowed", "item and reference", "all sorts"],
+)
+async def test_a_message_of_a_thread_costs_two_calls_and_one_for_each_file(
+    connected: Connected, attachments: list[dict[str, str]], accepted: int
+) -> None:
+    """Keys, then content, then each file that name and size allow; a file that is left out costs nothing."""
+    offer = await connected.sent()
+    await at_rest(connected)
+    before = len(await calls(connected))
+
+    arrival = await answers(connected, offer, attachments=attachments)
+    message = await synced(connected, arrival)
+    await at_rest(connected)
+
+    expected = Counter({LOOK: 2, READ_FILE: accepted})
+    assert +(await kinds_of_calls(connected, arrival)) == +expected
+    assert len(await calls(connected)) == before + expected.total()
+    assert [file["status"] for file in message["attachments"]].count("synced") == accepted
+
+
+async def test_what_was_told_costs_nothing_more(connected: Connected) -> None:
+    """Read, moved, flagged, or notified again: a message that the CRM knows is not asked for a second time."""
+    offer = await connected.sent()
+    arrival = await answers(connected, offer)
+    await synced(connected, arrival)
+    await at_rest(connected)
+    before = len(await calls(connected))
+
+    mailbox, letter = mailbox_of(connected), in_mailbox(connected, arrival.internet_message_id)
+    for folder in ("archive", "junkemail", "deleteditems"):
+        mailbox.move(letter, mailbox.folders[folder])
+    for message in (letter, in_mailbox(connected, offer["internet_message_id"])):
+        mailbox.changed(message)
+    await at_rest(connected)
+
+    assert len(await calls(connected)) == before
+
+
+@pytest.mark.parametrize("with_thread", [False, True], ids=["begins a thread", "answers"])
+async def test_a_send_costs_two_writes_and_a_look_for_each_change_told(connected: Connected, with_thread: bool) -> None:
+    """Draft and send; the looks are Graph telling of the draft and of the copy in Sent Items."""
+    thread = {"thread_id": (await connected.sent())["thread_id"]} if with_thread else {}
+    await at_rest(connected)
+    before = len(await calls(connected))
+
+    await connected.sent(**thread)
+    await at_rest(connected)
+
+    made = Counter(kind_of_call(call) for call in (await calls(connected))[before:])
+    begun_by = "POST me/messages/{id}/createReply" if with_thread else "POST me/messages"
+    assert made - Counter({LOOK: 2}) == {begun_by: 1, "POST me/messages/{id}/send": 1}
+    assert made[LOOK] in (1, 2)
+
+
+async def test_a_warm_app_asks_nothing_of_entra(connected: Connected) -> None:
+    """Once a token is there, sending, answering and receiving take no call for tokens, keys or discovery."""
+    offer = await connected.sent()
+    before = await connected.stage.lab("GET", f"{connected.cloud.entra.url}/_lab/requests")
+
+    await synced(connected, await answers(connected, offer, attachments=[PDF]))
+    await connected.sent(thread_id=offer["thread_id"])
+    await connected.sent()
+    await arrives(connected, ADA, "Unrelated")
+    await at_rest(connected)
+
+    assert await connected.stage.lab("GET", f"{connected.cloud.entra.url}/_lab/requests") == before

@@ -1,0 +1,100 @@
+"""
+A cloud of its own in which nothing else happens, so that a request can be seen to have changed nothing at all.
+
+Looked at before and after: every row, blob and queue message by its version, every function that a queue started, every
+call to Microsoft Graph and to Entra ID, every delivery to the CRM, every email.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.cloud.local import LocalCloud
+from tests.e2e.account import Connected, Json
+from tests.e2e.storage import Contents, Storage
+
+#: The members of every problem document (RFC 9457, and the contract's own).
+PROBLEM = {"type", "title", "status", "detail", "code", "retryable", "request_id"}
+
+
+@dataclass(frozen=True)
+class Everything:
+    """What there is, and how much has happened so far."""
+
+    stored: Contents
+    queue_functions: dict[str, int]
+    graph_calls: int
+    sign_in_calls: int
+    deliveries: int
+    smtp_emails: int
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Watches one cloud. `user` is connected in it and has sent `sent`, an email with a file."""
+
+    cloud: LocalCloud
+    storage: Storage
+    http: httpx.AsyncClient
+    user: Connected
+    sent: Json
+
+    async def everything(self) -> Everything:
+        """How it all stands, once nothing runs."""
+        await self.cloud.functions.idle()
+        ran = self.cloud.functions.invocations
+        return Everything(
+            stored=await self.storage.contents(),
+            queue_functions={name: times for name, times in ran.items() if name.startswith("queue_")},
+            graph_calls=len(await self._listed(f"{self.cloud.graph.url}/_lab/requests")),
+            sign_in_calls=len(self.cloud.entra.requests),
+            deliveries=len(self.cloud.crm.attempts) + len(self.cloud.crm.refused),
+            smtp_emails=len(await self._listed(f"{self.cloud.smtp.url}/_lab/messages")),
+        )
+
+    async def undisturbed[T](self, look: Callable[[], Awaitable[T]]) -> T:
+        """What `look` finds in a moment in which no timer of the app runs; it is called again where one did."""
+        while True:
+            before = self._timers()
+            found = await look()
+            await self.cloud.functions.idle()
+            if self._timers() == before:
+                return found
+
+    async def refused(self, call: Callable[[], Awaitable[httpx.Response]], status: int, code: str) -> Json:
+        """The problem document that a call is answered with, having seen that it is in order and that nothing changed."""
+
+        async def look() -> tuple[Everything, httpx.Response, Everything]:
+            return await self.everything(), await call(), await self.everything()
+
+        before, answer, after = await self.undisturbed(look)
+        assert answer.status_code == status, answer.text
+        assert after == before
+        problem = problem_of(answer)
+        assert problem["code"] == code
+        return problem
+
+    async def _listed(self, url: str) -> list[Any]:
+        return list((await self.http.get(url)).json())
+
+    def _timers(self) -> Counter[str]:
+        ran = self.cloud.functions.invocations
+        return Counter({name: times for name, times in ran.items() if name.startswith("timer_")})
+
+
+def problem_of(answer: httpx.Response) -> Json:
+    """The problem document of an answer, having seen that it is one a developer can act on and a program can read."""
+    problem = dict(answer.json())
+    assert answer.headers["content-type"].partition(";")[0] == "application/problem+json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert set(problem) - {"errors", "files"} == PROBLEM
+    assert problem["status"] == answer.status_code
+    assert isinstance(problem["retryable"], bool)
+    assert problem["type"].endswith(problem["code"])
+    assert len(problem["detail"].split()) >= 5, "a detail is a sentence"
+    assert "\n" not in problem["detail"]
+    assert len(problem["request_id"]) >= 8
+    return problem

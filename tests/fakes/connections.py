@@ -1,0 +1,55 @@
+"""Connections, in memory: the current one of each user, and all there ever were."""
+
+from collections import Counter
+
+from sync.domain import connection as rule
+from sync.domain.connection import Connection
+from tests.fakes.faults import Faults
+from tests.fakes.versioned import VersionedRows
+
+
+class FakeConnections:
+    """Keeps `flows.ports.Connections`."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._current: VersionedRows[tuple[str, str], Connection] = VersionedRows()
+        self._introduced: dict[str, Connection] = {}
+
+    async def of_user(self, account_id: str, user_id: str) -> Connection | None:
+        """The user's current connection, in any state."""
+        async with self._faults.at("connections.of_user"):
+            return self._current.get((account_id, user_id))
+
+    async def by_id(self, connection_id: str) -> Connection | None:
+        """This connection; disconnected, as it was retired, once another has taken its place."""
+        async with self._faults.at("connections.by_id"):
+            known = self._introduced.get(connection_id)
+            if known is None:
+                return None
+            current = self._current.get((known.account_id, known.user_id))
+            if current is not None and current.connection_id == connection_id:
+                return current
+            return rule.disconnected(known)
+
+    async def introduce(self, connection: Connection) -> None:
+        """Keep who owns this new connection, before it is saved as the current one."""
+        async with self._faults.at("connections.introduce"):
+            self._introduced[connection.connection_id] = connection
+
+    async def retire(self, connection: Connection) -> None:
+        """Keep a connection that another is about to take the place of, so that what it opened can be closed."""
+        async with self._faults.at("connections.retire"):
+            self._introduced[connection.connection_id] = connection
+
+    async def save(self, connection: Connection) -> Connection:
+        """Insert it (no version) or replace the version read, which may be of the connection whose place it takes."""
+        async with self._faults.at("connections.save"):
+            write = self._current.insert if connection.version is None else self._current.replace
+            return write((connection.account_id, connection.user_id), connection)
+
+    async def count_by_state(self) -> dict[str, int]:
+        """How many current connections there are in each state."""
+        async with self._faults.at("connections.count_by_state"):
+            counts = Counter(connection.state for connection in self._current)
+            return {state.value: counts[state] for state in rule.State}

@@ -1,0 +1,46 @@
+"""Bodies and files, in memory, under names made of what they are."""
+
+import hashlib
+import json
+
+from sync.domain.body import Body
+from sync.domain.errors import NotFound
+from tests.fakes.faults import Faults
+
+
+class FakeContent:
+    """Keeps `flows.ports.Content`. `stored`: everything, by name."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self.stored: dict[str, bytes] = {}
+
+    async def put_body(self, account_id: str, message_id: str, body: Body) -> str:
+        """Store a body; returns its name."""
+        async with self._faults.at("content.put_body"):
+            return self._put(f"{account_id}/{message_id}", json.dumps([body.html, body.text]).encode())
+
+    async def body(self, name: str) -> Body:
+        """A stored body."""
+        async with self._faults.at("content.body"):
+            return Body(*json.loads(self._get(name)))
+
+    async def put_file(self, account_id: str, attachment_id: str, content: bytes) -> str:
+        """Store a file; returns its name. The same content under the same id has the same name."""
+        async with self._faults.at("content.put_file"):
+            return self._put(f"{account_id}/{attachment_id}", content)
+
+    async def file(self, name: str) -> bytes:
+        """A stored file."""
+        async with self._faults.at("content.file"):
+            return self._get(name)
+
+    def _put(self, stem: str, content: bytes) -> str:
+        name = f"{stem}/{hashlib.sha256(content).hexdigest()}"
+        self.stored[name] = content
+        return name
+
+    def _get(self, name: str) -> bytes:
+        if name not in self.stored:
+            raise NotFound
+        return self.stored[name]

@@ -1,0 +1,139 @@
+"""Messages, threads and the feed of events, in memory."""
+
+from collections import defaultdict
+from datetime import datetime
+
+from sync.domain import ids
+from sync.domain.errors import Conflict
+from sync.domain.event import Event, NewEvent
+from sync.domain.message import Message, Thread
+from sync.domain.outgoing import AcceptedSend
+from tests.fakes.faults import Faults
+from tests.fakes.versioned import VersionedRows
+
+
+class FakeJournal:
+    """Keeps `flows.ports.Journal`."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._accepted: dict[tuple[str, str], AcceptedSend] = {}
+        self._messages: VersionedRows[tuple[str, str], Message] = VersionedRows()
+        self._threads: VersionedRows[tuple[str, str], Thread] = VersionedRows()
+        self._events: VersionedRows[tuple[str, int], Event] = VersionedRows()
+        self._told: dict[tuple[str, str], int] = {}
+        self._last: defaultdict[str, int] = defaultdict(int)
+
+    async def accepted(self, account_id: str, key: str) -> AcceptedSend | None:
+        """What was accepted under this idempotency key."""
+        async with self._faults.at("journal.accepted"):
+            return self._accepted.get((account_id, key))
+
+    async def accept(
+        self, account_id: str, send: AcceptedSend, message: Message, thread: Thread | None, *, expires_at: datetime
+    ) -> AcceptedSend:
+        """Insert key, message and (where it begins one) thread, all or nothing; returns what stands under the key then."""
+        async with self._faults.at("journal.accept"):
+            before = self._accepted.get((account_id, send.key))
+            if before is not None:
+                return before
+            taken = (account_id, message.message_id) in self._messages
+            if taken or (thread is not None and (account_id, thread.thread_id) in self._threads):
+                raise Conflict
+            self._accepted[account_id, send.key] = send
+            self._messages.insert((account_id, message.message_id), message)
+            if thread is not None:
+                self._threads.insert((account_id, thread.thread_id), thread)
+            return send
+
+    async def message(self, account_id: str, message_id: str) -> Message | None:
+        """The message with this id."""
+        async with self._faults.at("journal.message"):
+            return self._messages.get((account_id, message_id))
+
+    async def save_message(self, message: Message) -> Message:
+        """Replace the version read."""
+        async with self._faults.at("journal.save_message"):
+            return self._messages.replace((message.account_id, message.message_id), message)
+
+    async def thread(self, account_id: str, thread_id: str) -> Thread | None:
+        """The thread with this id."""
+        async with self._faults.at("journal.thread"):
+            return self._threads.get((account_id, thread_id))
+
+    async def save_thread(self, thread: Thread) -> Thread:
+        """Replace the version read."""
+        async with self._faults.at("journal.save_thread"):
+            return self._threads.replace((thread.account_id, thread.thread_id), thread)
+
+    async def threads(
+        self, account_id: str, *, contact_id: str | None, user_id: str | None, after: str | None, limit: int
+    ) -> list[Thread]:
+        """Threads in the order of their ids, from behind `after`."""
+        async with self._faults.at("journal.threads"):
+            found = [
+                thread
+                for thread in self._threads
+                if thread.account_id == account_id
+                and user_id in (None, thread.user_id)
+                and contact_id in (None, *(contact.contact_id for contact in thread.contacts))
+                and thread.thread_id > (after or "")
+            ]
+            return sorted(found, key=lambda thread: thread.thread_id)[:limit]
+
+    async def messages_of(self, account_id: str, thread_id: str) -> list[Message]:
+        """The messages of a thread, oldest first."""
+        async with self._faults.at("journal.messages_of"):
+            found = [m for m in self._messages if (m.account_id, m.thread_id) == (account_id, thread_id)]
+            return sorted(found, key=lambda m: (m.at, m.accepted_at, m.message_id))
+
+    async def count_threads(self, account_id: str, connection_id: str) -> int:
+        """How many threads this connection holds."""
+        async with self._faults.at("journal.count_threads"):
+            return sum((t.account_id, t.connection_id) == (account_id, connection_id) for t in self._threads)
+
+    async def append(self, event: NewEvent, message: Message | None = None) -> Event:
+        """
+        Give the event the next place in the feed and store the message with it, all or nothing.
+
+        What was told before (`once`) is not told again: then nothing is written and the earlier event returned.
+        """
+        async with self._faults.at("journal.append"):
+            account_id = event.account_id
+            before = self._told.get((account_id, event.once))
+            if before is not None:
+                told = self._events.get((account_id, before))
+                assert told is not None
+                return told
+            self._last[account_id] += 1
+            sequence = self._last[account_id]
+            self._told[account_id, event.once] = sequence
+            if message is not None:
+                self._messages.put((account_id, message.message_id), message)
+            placed = Event(
+                event_id=ids.event_id(account_id, sequence, event.once),
+                type=event.type,
+                account_id=account_id,
+                sequence=sequence,
+                occurred_at=event.occurred_at,
+                data=event.data,
+            )
+            return self._events.insert((account_id, sequence), placed)
+
+    async def event(self, account_id: str, event_id: str) -> Event | None:
+        """The event with this id."""
+        async with self._faults.at("journal.event"):
+            sequence = ids.sequence_of(event_id)
+            found = self._events.get((account_id, sequence)) if sequence is not None else None
+            return found if found is not None and found.event_id == event_id else None
+
+    async def save_event(self, event: Event) -> Event:
+        """Replace the version read."""
+        async with self._faults.at("journal.save_event"):
+            return self._events.replace((event.account_id, event.sequence), event)
+
+    async def events(self, account_id: str, after: int, limit: int) -> list[Event]:
+        """Events with a sequence above `after`, in order."""
+        async with self._faults.at("journal.events"):
+            found = [e for e in self._events if e.account_id == account_id and e.sequence > after]
+            return sorted(found, key=lambda e: e.sequence)[:limit]

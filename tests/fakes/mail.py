@@ -1,0 +1,294 @@
+"""
+A small honest mailbox, in memory. As Exchange does it:
+
+    create, answer    a draft with an id that survives sending, a Message-ID and a conversation of its own
+    send              answered at once; the draft stays a draft until its copy is in Sent Items, `sent_copy_delay` later
+    stamp             goes along from draft to copy; a message new to the mailbox is found by it `indexed_after` later
+
+`arrives`, `delete` and `from_outlook` are what happens to a mailbox besides the app. Each change is told to `on_change`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Literal
+
+from sync.domain.body import Body
+from sync.domain.connection import Connection, Mailbox
+from sync.domain.errors import Declined, Gone, ReconnectNeeded
+from sync.domain.mail import Address, MailboxMessage, MailContent, MailFile, ThreadKeys
+from sync.domain.outgoing import Draft, OutgoingFile
+from tests.fakes.clock import FakeClock
+from tests.fakes.faults import Faults
+from tests.fakes.graph_access import GraphAccess
+from tests.fakes.people import People
+
+type Identity = tuple[str, str]
+type Change = Literal["created", "updated", "deleted"]
+
+
+@dataclass(frozen=True)
+class HeldFile:
+    """A file on a message. `size_hint`: what the mailbox says its size is; None: what it is."""
+
+    name: str
+    content: bytes
+    content_type: str = "application/octet-stream"
+    kind: Literal["file", "item", "reference"] = "file"
+    inline: bool = False
+    content_id: str | None = None
+    size_hint: int | None = None
+
+
+@dataclass(eq=False)
+class Item:
+    """A message in a mailbox: what is seen of it, its content, and when it leaves if it was sent."""
+
+    owner: Identity
+    seen: MailboxMessage
+    body: Body
+    created_at: datetime
+    files: list[HeldFile] = field(default_factory=list)
+    leaves_at: datetime | None = None
+
+
+class FakeMail:
+    """
+    Keeps `flows.ports.Mail`.
+
+    outgoing: every email that left, in order. on_change: told the mailbox, the id and the kind of each change.
+    refuses_to_send: what each send is refused with, where it is.
+    """
+
+    sent_copy_delay = timedelta(seconds=1)
+    indexed_after = timedelta()
+
+    def __init__(self, people: People, graph: GraphAccess, clock: FakeClock, faults: Faults) -> None:
+        self._people = people
+        self._graph = graph
+        self._clock = clock
+        self._faults = faults
+        self._items: dict[str, Item] = {}
+        self._numbers = count(1)
+        self.outgoing: list[Item] = []
+        self.refuses_to_send: Declined | None = None
+        self.on_change: Callable[[Identity, str, Change], None] = lambda identity, graph_id, change: None
+
+    async def owner(self, access_token: str) -> Mailbox:
+        """Whose mailbox a token opens; of tenant and sign-in Graph says nothing."""
+        async with self._faults.at("mail.owner"):
+            person = self._people.owner_of(access_token)
+            if person is None:
+                raise ReconnectNeeded(cause="InvalidAuthenticationToken")
+            if not person.has_mailbox:
+                raise Declined(code="MailboxNotEnabledForRESTAPI", status=404)
+            return replace(person.mailbox, tenant_id="", home_account_id="")
+
+    async def keys(self, connection: Connection, graph_id: str) -> MailboxMessage:
+        """Keys and addresses of a message, nothing else of it; raises Gone."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.keys"):
+            return self._item(connection, graph_id).seen
+
+    async def content(self, connection: Connection, graph_id: str) -> MailContent:
+        """Body and list of files of a message that is ours."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.content"):
+            item = self._item(connection, graph_id)
+            files = tuple(
+                MailFile(
+                    str(i),
+                    f.kind,
+                    f.name,
+                    f.content_type,
+                    len(f.content) if f.size_hint is None else f.size_hint,
+                    f.inline,
+                )
+                for i, f in enumerate(item.files)
+            )
+            return MailContent(item.body.html, item.body.text, files)
+
+    async def file(
+        self, connection: Connection, graph_id: str, file_id: str, limit_bytes: int
+    ) -> tuple[bytes, str | None] | None:
+        """Content and content id of a file; None where it is larger than the limit."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.file"):
+            files = self._item(connection, graph_id).files
+            if not file_id.isdecimal() or int(file_id) >= len(files):
+                raise Gone
+            found = files[int(file_id)]
+            return None if len(found.content) > limit_bytes else (found.content, found.content_id)
+
+    async def create_draft(self, connection: Connection, draft: Draft) -> MailboxMessage:
+        """A new draft."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.create_draft"):
+            return self._drafted(connection, draft, draft.subject, self._new_keys())
+
+    async def create_answer(self, connection: Connection, graph_id: str, draft: Draft) -> MailboxMessage:
+        """A draft that answers this message; raises Gone where the message is not there any more."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.create_answer"):
+            answered = self._item(connection, graph_id).seen
+            subject = draft.subject or f"RE: {answered.subject.removeprefix('RE: ')}"
+            return self._drafted(connection, draft, subject, self._new_keys(answered))
+
+    async def add_file(self, connection: Connection, draft_id: str, file: OutgoingFile) -> None:
+        """Add a file to a draft."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.add_file"):
+            item = self._draft(connection, draft_id)
+            item.files.append(
+                HeldFile(file.name, file.content, file.content_type, inline=file.inline, content_id=file.content_id)
+            )
+            self._changed(item, "updated")
+
+    async def file_names(self, connection: Connection, draft_id: str) -> list[str]:
+        """The names of the files on a draft."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.file_names"):
+            return [file.name for file in self._item(connection, draft_id).files]
+
+    async def send(self, connection: Connection, draft_id: str) -> None:
+        """Send a draft; Unclear where it may or may not have gone."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.send"):
+            draft = self._draft(connection, draft_id)
+            if self.refuses_to_send is not None:
+                raise self.refuses_to_send
+            draft.leaves_at = self._clock() + self.sent_copy_delay
+
+    async def find_stamped(self, connection: Connection, stamp: str) -> MailboxMessage | None:
+        """The message that carries our stamp: a draft, or its copy in Sent Items, wherever it is by now."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.find_stamped"):
+            self.depart()
+            found = [
+                item.seen
+                for item in self._items.values()
+                if item.owner == connection.mailbox.identity
+                and item.seen.stamp == stamp
+                and item.created_at + self.indexed_after <= self._clock()
+            ]
+            return min(found, key=lambda seen: seen.is_draft, default=None)
+
+    # What happens besides the app.
+
+    def arrives(
+        self,
+        owner: Mailbox,
+        sender: str,
+        subject: str,
+        *,
+        answers: MailboxMessage | None = None,
+        keys: ThreadKeys | None = None,
+        body: Body = Body("<p>Hello</p>", None),  # noqa: B008 - frozen
+        files: Sequence[HeldFile] = (),
+        to: Sequence[str] | None = None,
+    ) -> MailboxMessage:
+        """Mail from outside, by default to the owner and in a conversation of its own, or in that of what it `answers`."""
+        now = self._clock()
+        seen = MailboxMessage(
+            graph_id=f"graph-{next(self._numbers)}",
+            keys=keys or self._new_keys(answers),
+            subject=subject,
+            sender=Address(sender),
+            to=tuple(Address(address) for address in (to or [owner.email])),
+            sent_at=now,
+            received_at=now,
+        )
+        self._add(Item(owner.identity, seen, body, now, list(files)))
+        return seen
+
+    def from_outlook(
+        self, owner: Mailbox, to: str, subject: str, answers: MailboxMessage | None = None
+    ) -> MailboxMessage:
+        """What the owner wrote in Outlook: its copy in Sent Items."""
+        return self.arrives(owner, owner.email, subject, answers=answers, to=[to])
+
+    def sent_copy(self, stamp: str) -> MailboxMessage:
+        """The copy in Sent Items of what the app sent with this stamp."""
+        self.depart()
+        return next(i.seen for i in self._items.values() if i.seen.stamp == stamp and not i.seen.is_draft)
+
+    def drafts(self) -> list[Item]:
+        """Everything that is still a draft."""
+        self.depart()
+        return [item for item in self._items.values() if item.seen.is_draft]
+
+    def delete(self, graph_id: str) -> None:
+        """The owner deletes a message for good."""
+        item = self._items.pop(graph_id)
+        self._changed(item, "deleted")
+
+    @property
+    def next_departure(self) -> datetime | None:
+        """When the next sent message leaves."""
+        return min((i.leaves_at for i in self._items.values() if i.leaves_at is not None), default=None)
+
+    def depart(self) -> None:
+        """Let leave what was sent and is due: the draft becomes the copy in Sent Items."""
+        for item in list(self._items.values()):
+            if item.leaves_at is not None and item.leaves_at <= self._clock():
+                at, item.leaves_at = item.leaves_at, None
+                item.seen = replace(item.seen, is_draft=False, sent_at=at, received_at=at)
+                self.outgoing.append(item)
+                self._changed(item, "updated")
+
+    # Inside.
+
+    def _item(self, connection: Connection, graph_id: str) -> Item:
+        self.depart()
+        item = self._items.get(graph_id)
+        if item is None or item.owner != connection.mailbox.identity:
+            raise Gone
+        return item
+
+    def _draft(self, connection: Connection, graph_id: str) -> Item:
+        """A draft that can still be changed; another one is refused, so that nothing is sent twice."""
+        item = self._item(connection, graph_id)
+        if not item.seen.is_draft:
+            raise Declined("The message is not a draft.", code="ErrorInvalidRequest", status=400)
+        if item.leaves_at is not None:
+            raise Declined("It has been submitted.", code="ErrorIrresolvableConflict", status=409)
+        return item
+
+    def _drafted(self, connection: Connection, draft: Draft, subject: str, keys: ThreadKeys) -> MailboxMessage:
+        owner = connection.mailbox
+        seen = MailboxMessage(
+            graph_id=f"graph-{next(self._numbers)}",
+            keys=keys,
+            subject=subject,
+            sender=Address(owner.email, owner.display_name),
+            to=draft.to,
+            cc=draft.cc,
+            bcc=draft.bcc,
+            is_draft=True,
+            stamp=draft.stamp,
+        )
+        self._add(Item(owner.identity, seen, draft.body, self._clock()))
+        return seen
+
+    def _new_keys(self, answers: MailboxMessage | None = None) -> ThreadKeys:
+        number = next(self._numbers)
+        if answers is None:
+            return ThreadKeys(
+                f"<{number}@mail.example>", conversation_id=f"conv-{number}", conversation_guid=f"guid-{number}"
+            )
+        before = answers.keys
+        return ThreadKeys(
+            internet_message_id=f"<{number}@mail.example>",
+            in_reply_to=before.internet_message_id,
+            references=(*before.references, before.internet_message_id),
+            conversation_id=before.conversation_id,
+            conversation_guid=before.conversation_guid,
+        )
+
+    def _add(self, item: Item) -> None:
+        self._items[item.seen.graph_id] = item
+        self._changed(item, "created")
+
+    def _changed(self, item: Item, change: Change) -> None:
+        self.on_change(item.owner, item.seen.graph_id, change)

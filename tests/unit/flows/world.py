@@ -1,0 +1,259 @@
+"""
+The flows on the fakes, and what drives them: queues that deliver again what was not worked off, time that jumps to
+whatever happens next, Graph that tells of changes, and the sweep.
+
+    world = World()
+    dana = await world.connected("dana@crm.example")
+    answer = await world.accepted(dana, to="ada@world.example")
+    await world.settle()
+"""
+
+import json
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
+from urllib.parse import parse_qs, urlsplit
+
+from sync.domain.connection import Connection
+from sync.domain.event import Event
+from sync.domain.message import Contact, Message
+from sync.domain.outgoing import Outgoing, OutgoingFile
+from sync.flows import receive
+from sync.flows.accept import Accept
+from sync.flows.connect import Connect
+from sync.flows.deliver import Deliver
+from sync.flows.receive import Receive
+from sync.flows.reconnect import Reconnect
+from sync.flows.send import Send
+from sync.flows.sweep import Sweep
+from sync.flows.watch import Watch
+from sync.jobs import DeliverEvent, Job, MailChange, SendMail, WatchMailbox
+from tests.fakes.anchors import FakeAnchors
+from tests.fakes.clock import FakeClock
+from tests.fakes.connections import FakeConnections
+from tests.fakes.content import FakeContent
+from tests.fakes.crm import FakeCrm
+from tests.fakes.entra import FakeEntra
+from tests.fakes.faults import Crash, Faults
+from tests.fakes.graph_access import GraphAccess
+from tests.fakes.journal import FakeJournal
+from tests.fakes.mail import Change, FakeMail, Identity
+from tests.fakes.people import People
+from tests.fakes.sealing import FakeSealing
+from tests.fakes.sign_ins import FakeSignIns
+from tests.fakes.subscriptions import FakeSubscriptions
+from tests.fakes.tokens import FakeTokens
+from tests.fakes.work import FakeWork, QueueMessage
+
+ACCOUNT = "acme"
+RETURN_URL = "https://crm.example/settings"
+SIGNING_KEY = b"k" * 32
+ADA = Contact("ada@world.example", "Ada", "c-ada")
+#: A queue message that was not worked off is seen again after this.
+VISIBILITY_TIMEOUT = timedelta(minutes=1)
+
+
+class World:
+    """One app with everything around it, in memory."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.faults = Faults()
+        self.people = People()
+        self.sign_ins = FakeSignIns(self.faults)
+        self.connections = FakeConnections(self.faults)
+        self.anchors = FakeAnchors(self.faults)
+        self.journal = FakeJournal(self.faults)
+        self.content = FakeContent(self.faults)
+        self.work = FakeWork(self.clock, self.faults)
+        self.entra = FakeEntra(self.people, self.faults)
+        self.tokens = FakeTokens(self.people, self.faults)
+        graph = GraphAccess(self.people, self.tokens)
+        self.mail = FakeMail(self.people, graph, self.clock, self.faults)
+        self.subscriptions = FakeSubscriptions(graph, self.faults)
+        self.crm = FakeCrm(self.faults)
+        self.mail.on_change = self._tell_of_change
+        self._secrets = count(1)
+
+        reconnect = Reconnect(self.connections, self.journal, self.work, self.clock)
+        self.connect = Connect(
+            sign_ins=self.sign_ins,
+            connections=self.connections,
+            journal=self.journal,
+            work=self.work,
+            entra=self.entra,
+            tokens=self.tokens,
+            mail=self.mail,
+            subscriptions=self.subscriptions,
+            sealing=FakeSealing(),
+            clock=self.clock,
+            new_secret=lambda: f"secret{next(self._secrets)}",
+            public_base_url="https://app.example",
+            allowed_return_origins=("https://crm.example",),
+        )
+        self.watch = Watch(
+            connections=self.connections,
+            journal=self.journal,
+            work=self.work,
+            tokens=self.tokens,
+            subscriptions=self.subscriptions,
+            reconnect=reconnect,
+            clock=self.clock,
+            signing_key=SIGNING_KEY,
+        )
+        self.accept = Accept(self.connections, self.journal, self.content, self.work, self.clock)
+        self.send = Send(
+            connections=self.connections,
+            anchors=self.anchors,
+            journal=self.journal,
+            content=self.content,
+            work=self.work,
+            mail=self.mail,
+            reconnect=reconnect,
+            clock=self.clock,
+        )
+        self.receive = Receive(
+            connections=self.connections,
+            anchors=self.anchors,
+            journal=self.journal,
+            content=self.content,
+            work=self.work,
+            mail=self.mail,
+            reconnect=reconnect,
+            send=self.send,
+            clock=self.clock,
+            forwarded_messages="sync",
+        )
+        self.deliver = Deliver(self.journal, self.work, self.crm, self.clock, lambda: 0.0)
+        self.sweep = Sweep(self.work, self.clock)
+
+    # What people and the CRM do.
+
+    async def completion_code(self, email: str, user_id: str = "u1", expected_email: str = "") -> str:
+        """A sign-in as far as the CRM's page, where the browser brings this code."""
+        url, _ = await self.connect.begin(ACCOUNT, user_id, RETURN_URL, expected_email)
+        opened = await self.connect.open_link(url.rpartition("/")[2])
+        back = await self.connect.park(self.entra.sign_in(opened.location, email), opened.binding)
+        return parse_qs(urlsplit(back.location).query)["completion_code"][0]
+
+    async def connected(self, email: str, user_id: str = "u1") -> Connection:
+        """A user whose mailbox is connected and watched, and the CRM knows it."""
+        await self.connect.complete(ACCOUNT, user_id, await self.completion_code(email, user_id))
+        await self.settle()
+        return await self.connection(user_id)
+
+    async def accepted(
+        self,
+        connection: Connection,
+        *,
+        key: str = "key-1",
+        to: Sequence[Contact] = (ADA,),
+        subject: str = "Offer",
+        thread_id: str | None = None,
+        files: Sequence[OutgoingFile] = (),
+    ) -> Message:
+        """An email that the CRM has asked to send, as it was accepted."""
+        asked = Outgoing(
+            "individual",
+            connection.user_id,
+            tuple(to),
+            subject,
+            "<p>Hi</p>",
+            files=tuple(files),
+            thread_id=thread_id,
+        )
+        answer = await self.accept.accept(ACCOUNT, key, asked, f"hash of {key}")
+        (told,) = answer["messages"]  # type: ignore[misc]
+        return await self.message(told["message_id"])  # type: ignore[index]
+
+    async def sent(self, connection: Connection, *, key: str = "key-1", thread_id: str | None = None) -> Message:
+        """An email that the CRM sent, once it is in Sent Items and all is told."""
+        message = await self.accepted(connection, key=key, thread_id=thread_id)
+        await self.settle()
+        return await self.message(message.message_id)
+
+    # What is there to see.
+
+    async def connection(self, user_id: str = "u1") -> Connection:
+        """The user's current connection."""
+        found = await self.connections.of_user(ACCOUNT, user_id)
+        assert found is not None
+        return found
+
+    async def message(self, message_id: str) -> Message:
+        """A message of the journal."""
+        found = await self.journal.message(ACCOUNT, message_id)
+        assert found is not None
+        return found
+
+    async def feed(self) -> list[Event]:
+        """Every event so far."""
+        return await self.journal.events(ACCOUNT, 0, 1000)
+
+    async def told(self) -> list[str]:
+        """The types of all events so far."""
+        return [event.type for event in await self.feed()]
+
+    def withholding_forwards(self) -> None:
+        """As with FORWARDED_MESSAGES=withhold."""
+        self.receive = replace(self.receive, forwarded_messages="withhold")
+
+    # What makes it go.
+
+    async def settle(self, within: timedelta = timedelta(hours=1)) -> None:
+        """Let everything happen that is due within this time: the clock moves only as far as it has to."""
+        end = self.clock() + within
+        while (step := self._next_step()) is not None and step <= end:
+            self.clock.advance_to(step)
+            self.mail.depart()
+            message = min(self.work.messages, key=lambda m: m.visible_at, default=None)
+            if message is not None and message.visible_at <= self.clock():
+                await self._work_off(message)
+            elif any(due_at <= self.clock() for _, due_at in self.work.promises.values()):
+                await self._survive(self.sweep.sweep())
+
+    async def work_off(self, job: Job) -> None:
+        """Call the flow that a queue message of this job wakes up."""
+        match job:
+            case WatchMailbox():
+                await self.watch.keep(job)
+            case SendMail():
+                await self.send.deliver(job)
+            case MailChange():
+                await self.receive.fetch(job)
+            case DeliverEvent():
+                await self.deliver.deliver(job)
+
+    async def _work_off(self, message: QueueMessage) -> None:
+        message.visible_at = self.clock() + VISIBILITY_TIMEOUT
+        if await self._survive(self.work_off(message.job)):
+            self.work.messages.remove(message)
+
+    @staticmethod
+    async def _survive(work: Awaitable[object]) -> bool:
+        """Whether it came to its end; a process that died is started anew."""
+        try:
+            await work
+        except Crash:
+            return False
+        return True
+
+    def _next_step(self) -> datetime | None:
+        """When the next thing happens by itself."""
+        times = [message.visible_at for message in self.work.messages]
+        times += [due_at for _, due_at in self.work.promises.values()]
+        if self.mail.next_departure is not None:
+            times.append(self.mail.next_departure)
+        return min(times, default=None)
+
+    def _tell_of_change(self, mailbox: Identity, graph_id: str, change: Change) -> None:
+        """Graph's notification, as it comes over HTTP."""
+        items = [
+            {"clientState": held.client_state, "changeType": change, "resourceData": {"id": graph_id}}
+            for held in self.subscriptions.open_ones.values()
+            if held.mailbox == mailbox and held.expires_at > self.clock()
+        ]
+        body = json.dumps({"value": items}).encode()
+        for text in receive.acknowledge(body, [SIGNING_KEY]):
+            self.work.put(MailChange.queue, text)

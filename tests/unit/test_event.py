@@ -1,0 +1,242 @@
+"""What the CRM is told, key by key: the contract's shapes, and what makes an event one that is told once."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync.domain.body import MAX_EVENT_BODY_BYTES, Body
+from sync.domain.connection import State
+from sync.domain.event import (
+    MAX_ATTEMPTS_KEPT,
+    Answer,
+    Attempt,
+    EventType,
+    attempted,
+    connection_event,
+    message_event,
+    message_json,
+    rfc3339,
+    whole_message_json,
+)
+from sync.domain.mail import Address
+from sync.domain.message import Status
+from tests.unit.sample_mail import NOW, attachment, connection, event, message
+
+BODY = Body("<p>Fine with us.</p>", None)
+
+MESSAGE = {
+    "message_id": "msg_aaaaaaaaaaaaaaaaaaaaaaaa",
+    "thread_id": "thr_bbbbbbbbbbbbbbbbbbbbbbbb",
+    "connection_id": "con_1",
+    "user_id": "anna",
+    "contact_ids": ["c-7"],
+    "direction": "inbound",
+    "origin": "contact",
+    "from": {"address": "kim@customer.example", "name": "Kim Lee"},
+    "to": [{"address": "anna@contoso.example", "name": "Anna Berger"}],
+    "cc": [],
+    "subject": "RE: Offer",
+    "html": "<p>Fine with us.</p>",
+    "text": "Fine with us.",
+    "body_truncated": False,
+    "sent_at": "2026-11-23T09:30:10.250Z",
+    "received_at": "2026-11-23T09:30:12.250Z",
+    "internet_message_id": "<k1@customer.example>",
+    "in_reply_to": "<a1@contoso.example>",
+    "matched_by": "conversation",
+    "involves_contact": True,
+    "auto_reply": False,
+    "attachments": [
+        {
+            "attachment_id": "att_aaaaaaaaaaaaaaaaaaaaaaaa_0",
+            "name": "Offer.pdf",
+            "content_type": "application/pdf",
+            "size_bytes": 1_234,
+            "inline": False,
+            "content_id": None,
+            "status": "synced",
+            "reason": None,
+        }
+    ],
+}
+
+
+def test_an_event_about_a_message() -> None:
+    """`data.message` of the contract, exactly: no key is missing, none leaks what is only ours."""
+    told = message_event("message.synced", message(), BODY, NOW)
+    assert told.data == {"message": MESSAGE}
+    assert (told.account_id, told.type, told.occurred_at) == ("acme", "message.synced", NOW)
+
+
+def test_an_event_as_it_is_pushed() -> None:
+    """The envelope of the contract, in its order; delivery and attempts are not part of it."""
+    assert list(event(delivery="delivered", attempt_count=3).payload().items()) == [
+        ("id", "evt_0000000042abcdefghijkl"),
+        ("type", "message.synced"),
+        ("account_id", "acme"),
+        ("sequence", 42),
+        ("occurred_at", "2026-11-23T09:30:15.250Z"),
+        ("data", {"message": {"message_id": "msg_aaaaaaaaaaaaaaaaaaaaaaaa"}}),
+    ]
+
+
+def test_what_is_not_known_is_null() -> None:
+    """A key is there even where there is nothing to say, so that a receiver needs no second case."""
+    bare = message(
+        sender=None,
+        to=(Address("x@x.example"),),
+        contact_ids=(),
+        sent_at=None,
+        received_at=None,
+        internet_message_id="",
+        in_reply_to="",
+        matched_by=None,
+        attachments=(attachment(status="skipped", reason="too_large", blob=""),),
+    )
+    shown = message_json(bare, Body(None, "Hi"), truncated=True)
+    assert shown.keys() == MESSAGE.keys()
+    empty = ("from", "html", "sent_at", "received_at", "internet_message_id", "in_reply_to", "matched_by")
+    assert all(shown[name] is None for name in empty)
+    assert shown["to"] == [{"address": "x@x.example", "name": None}]
+    assert shown["body_truncated"] is True
+    assert shown["attachments"] == [MESSAGE["attachments"][0] | {"status": "skipped", "reason": "too_large"}]  # type: ignore[index,operator]
+
+
+def test_a_message_on_its_own_route() -> None:
+    """The same fields and its status; metadata and a problem only where there are some."""
+    assert whole_message_json(message(), BODY) == MESSAGE | {"status": "synced"}
+    failed = message(
+        status=Status.FAILED, problem_code="mailbox_refused", problem="No.", metadata={"deal": 7}, attachments=()
+    )
+    assert whole_message_json(failed, BODY) == MESSAGE | {
+        "status": "failed",
+        "attachments": [],
+        "metadata": {"deal": 7},
+        "problem": {"code": "mailbox_refused", "detail": "No."},
+    }
+
+
+def test_an_event_holds_as_much_of_a_body_as_it_may_and_the_route_all() -> None:
+    """A long body is cut in the event, which says so; the message's own route has the whole."""
+    long = Body(None, "x" * (MAX_EVENT_BODY_BYTES + 1))
+    told = message_event("message.synced", message(), long, NOW).data["message"]
+    assert isinstance(told, dict)
+    assert (len(told["text"]), told["body_truncated"]) == (MAX_EVENT_BODY_BYTES, True)
+    whole = whole_message_json(message(), long)
+    assert (whole["text"], whole["body_truncated"]) == (long.text, False)
+
+
+def test_a_body_is_sanitised_wherever_it_is_shown() -> None:
+    """Neither the event nor the route hands out what an email may run."""
+    hostile = Body("<p onclick='x()'>Hi<script>x()</script></p>", None)
+    told = message_event("message.synced", message(), hostile, NOW).data["message"]
+    assert isinstance(told, dict)
+    assert told["html"] == whole_message_json(message(), hostile)["html"] == "<p>Hi</p>"
+
+
+def test_a_failed_send_says_why() -> None:
+    """The problem stands beside the message, with a code for programs and words for people."""
+    failed = message(status=Status.FAILED, problem_code="mailbox_refused", problem="Mailbox full.")
+    assert message_event("message.failed", failed, BODY, NOW).data["problem"] == {
+        "code": "mailbox_refused",
+        "detail": "Mailbox full.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "once"),
+    [
+        ("message.sent", "outcome|msg_aaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("message.failed", "outcome|msg_aaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("message.bounced", "message.bounced|msg_aaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("message.synced", "message.synced|msg_aaaaaaaaaaaaaaaaaaaaaaaa"),
+    ],
+)
+def test_a_send_has_one_outcome(kind: EventType, once: str) -> None:
+    """Sent and failed shut each other out; a bounce may follow; each is told once."""
+    assert message_event(kind, message(), BODY, NOW).once == once
+
+
+def test_an_event_about_a_connection() -> None:
+    """Who it is and how it stands; a problem only where there is one, further members beside it."""
+    told = connection_event("connection.connected", connection(), "1", NOW, previous="con_0")
+    assert told.data == {
+        "connection": {
+            "connection_id": "con_1",
+            "user_id": "anna",
+            "email": "anna@contoso.example",
+            "display_name": "Anna Berger",
+            "state": "connected",
+        },
+        "previous": "con_0",
+    }
+    assert told.once == "connection.connected|con_1|1"
+    stopped = connection(state=State.NEEDS_RECONNECT, problem="Sign in again.")
+    about = connection_event("connection.needs_reconnect", stopped, "1", NOW).data["connection"]
+    assert isinstance(about, dict)
+    assert (about["state"], about["problem"]) == ("needs_reconnect", "Sign in again.")
+
+
+def test_everything_told_is_json() -> None:
+    """An event is written by plain JSON, without a special case."""
+    for told in (
+        message_event("message.synced", message(), BODY, NOW).data,
+        connection_event("connection.connected", connection(), "1", NOW).data,
+        event().payload(),
+    ):
+        assert json.loads(json.dumps(told)) == told
+
+
+@pytest.mark.parametrize(
+    ("status", "accepted"),
+    [(200, True), (202, True), (204, True), (299, True), (199, False), (300, False), (302, False), (410, False), (None, False)],
+)
+def test_which_answers_count_as_taken(status: int | None, accepted: bool) -> None:
+    """2xx is taken; a redirect is a failure, as is no answer."""
+    assert Answer(status, 0.1).accepted is accepted
+
+
+def test_attempts_are_counted_and_the_newest_kept() -> None:
+    """However often an event is tried, its row does not grow without end, and the count stays right."""
+    at = event()
+    for i in range(MAX_ATTEMPTS_KEPT + 5):
+        at = attempted(at, Attempt(NOW + timedelta(hours=i), 0.1, 500), "pending", NOW + timedelta(hours=i + 1))
+    assert at.attempt_count == MAX_ATTEMPTS_KEPT + 5
+    assert [a.at for a in at.attempts] == [NOW + timedelta(hours=i) for i in range(5, MAX_ATTEMPTS_KEPT + 5)]
+    done = attempted(at, Attempt(NOW, 0.1, 200), "delivered", None)
+    assert (done.delivery, done.due_at) == ("delivered", None)
+    assert replace(done, attempts=(), attempt_count=0, delivery="pending", due_at=None) == event()
+
+
+@pytest.mark.parametrize(
+    ("when", "text"),
+    [
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02T03:04:05.000Z"),
+        (datetime(2026, 1, 2, 3, 4, 5, 999_999, tzinfo=UTC), "2026-01-02T03:04:05.999Z"),
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=5, minutes=30))), "2026-01-01T21:34:05.000Z"),
+        (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00.000Z"),
+        (None, None),
+    ],
+)
+def test_times_are_rfc_3339_in_utc(when: datetime | None, text: str | None) -> None:
+    """One form for every time of the contract."""
+    assert rfc3339(when) == text
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    """A time that could mean any hour is never told."""
+    with pytest.raises(ValueError, match="zone"):
+        rfc3339(datetime(2026, 1, 2))
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_time_is_read_back_to_the_millisecond(when: datetime) -> None:
+    """What is told names the same moment."""
+    text = rfc3339(when)
+    assert text is not None
+    assert text.endswith("Z")
+    assert timedelta() <= when - datetime.fromisoformat(text) < timedelta(milliseconds=1)

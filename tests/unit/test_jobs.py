@@ -1,0 +1,90 @@
+"""Queue messages: what stands in them, and what the app makes of those of another version."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync.jobs import (
+    CRM_DELIVERIES,
+    JOB_OF_QUEUE,
+    MAIL_CHANGES,
+    MAIL_SENDS,
+    MAILBOX_WATCH,
+    QUEUES,
+    DeliverEvent,
+    Job,
+    MailChange,
+    SendMail,
+    WatchMailbox,
+)
+
+WRITTEN: list[tuple[Job, str, str]] = [
+    (WatchMailbox("con_1"), MAILBOX_WATCH, '{"connection_id":"con_1","lifecycle":""}'),
+    (WatchMailbox("con_1", "missed"), MAILBOX_WATCH, '{"connection_id":"con_1","lifecycle":"missed"}'),
+    (SendMail("acme", "msg_1"), MAIL_SENDS, '{"account_id":"acme","message_id":"msg_1"}'),
+    (MailChange("con_1", "AAk1", 2), MAIL_CHANGES, '{"connection_id":"con_1","graph_id":"AAk1","tries":2}'),
+    (DeliverEvent("acme", "evt_1"), CRM_DELIVERIES, '{"account_id":"acme","event_id":"evt_1"}'),
+]
+
+
+@pytest.mark.parametrize(("job", "queue", "text"), WRITTEN)
+def test_what_is_queued(job: Job, queue: str, text: str) -> None:
+    """The queue and the bytes of each job: messages that wait during a deployment are understood after it."""
+    assert (job.queue, job.to_json()) == (queue, text)
+    assert type(job).from_json(text) == job
+    assert JOB_OF_QUEUE[queue] is type(job)
+
+
+def test_every_job_has_its_queue() -> None:
+    """No queue is without a job, no job without a queue, and their names are ones that Azure takes."""
+    assert set(JOB_OF_QUEUE) == set(QUEUES)
+    assert set(JOB_OF_QUEUE.values()) == set(Job.__subclasses__())
+    assert all(name.replace("-", "").isalnum() and name.islower() and 3 <= len(name) <= 63 - len("-poison") for name in QUEUES)
+
+
+def test_queue_messages_hold_ids_only() -> None:
+    """Never mail: no job has a field that could hold any."""
+    fields = {field.name for kind in JOB_OF_QUEUE.values() for field in dataclasses.fields(kind)}
+    assert fields <= {"account_id", "connection_id", "message_id", "event_id", "graph_id", "tries", "lifecycle"}
+
+
+def test_a_newer_message_is_understood() -> None:
+    """During a deployment an old instance may get what a new one queued: unknown fields are passed over."""
+    assert SendMail.from_json('{"account_id":"acme","message_id":"msg_1","color":"red"}') == SendMail("acme", "msg_1")
+
+
+def test_an_older_message_is_understood() -> None:
+    """And the other way round: fields that came later have defaults."""
+    assert MailChange.from_json('{"connection_id":"con_1","graph_id":"AAk1"}') == MailChange("con_1", "AAk1")
+    assert WatchMailbox.from_json('{"connection_id":"con_1"}') == WatchMailbox("con_1")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (WatchMailbox("con_1"), WatchMailbox("con_1", "missed"), True),
+        (WatchMailbox("con_1"), WatchMailbox("con_2"), False),
+        (MailChange("con_1", "AAk1"), MailChange("con_1", "AAk1", 3), True),
+        (MailChange("con_1", "AAk1"), MailChange("con_1", "AAk2"), False),
+        (SendMail("acme", "x"), SendMail("acme", "x"), True),
+        (SendMail("acme", "x"), DeliverEvent("acme", "x"), False),
+        (SendMail("a", "cme"), SendMail("ac", "me"), False),
+    ],
+)
+def test_a_key_names_the_work(one: Job, other: Job, same: bool) -> None:
+    """The same work queued twice, for another reason or in another try, has one promise."""
+    assert (one.key == other.key) is same
+
+
+@given(st.text(), st.text(), st.integers())
+def test_jobs_survive_the_queue(connection_id: str, graph_id: str, tries: int) -> None:
+    """What is read is what was written, as one line of ASCII."""
+    job = MailChange(connection_id, graph_id, tries)
+    text = job.to_json()
+    assert MailChange.from_json(text) == job
+    assert text.isascii()
+    assert text.isprintable()
+    assert json.loads(text)
