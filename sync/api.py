@@ -133,7 +133,8 @@ def json_body(req: func.HttpRequest) -> Any:
         text = body.decode("utf-8")
         value = json.loads(text, parse_constant=_not_json)
         if ESCAPED_SURROGATE.search(text):
-            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no character: nothing could write it
+            # Half of a surrogate pair is no character: nothing could write it again.
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise errors.MalformedRequest("The body is not JSON in UTF-8. Nothing was changed.") from error
     if not isinstance(value, dict):
@@ -341,7 +342,8 @@ def page(title: str, words: str, *, status: int = HTTPStatus.OK) -> func.HttpRes
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{html.escape(title)}</title>
 <style>:root{{color-scheme:light dark}}h1{{font-size:1.4rem}}
-body{{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1.5rem}}</style></head><body><main><h1>{html.escape(title)}</h1><p>{html.escape(words)}</p></main></body></html>
+body{{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1.5rem}}</style></head>
+<body><main><h1>{html.escape(title)}</h1><p>{html.escape(words)}</p></main></body></html>
 """
     return func.HttpResponse(text, status_code=int(status), headers=SAFE_HEADERS, mimetype="text/html", charset="utf-8")
 

@@ -43,12 +43,13 @@ class WatchMailbox(Job):
     """
     See that Graph tells us of this connection's mailbox (or, once the connection has ended, no longer does).
 
-    `lifecycle`: the lifecycle event that asks for it, else empty.
+    `lifecycle`: the lifecycle event that asks for it, else empty. `passed_on`: it came from a connection of the same mailbox.
     """
 
     queue: ClassVar[str] = MAILBOX_WATCH
     connection_id: str
     lifecycle: str = ""
+    passed_on: bool = False
 
     @property
     def key(self) -> str:
@@ -67,12 +68,18 @@ class SendMail(Job):
 
 @dataclass(frozen=True)
 class MailChange(Job):
-    """Look at a message of a mailbox. `graph_id` is the immutable id, `tries` how often the mailbox did not answer so far."""
+    """
+    Look at a message of a mailbox.
+
+    `graph_id` is the immutable id, `tries` how often the mailbox did not answer so far. `passed_on`: the notification
+    named another connection of the same mailbox.
+    """
 
     queue: ClassVar[str] = MAIL_CHANGES
     connection_id: str
     graph_id: str
     tries: int = 0
+    passed_on: bool = False
 
     @property
     def key(self) -> str:

@@ -148,7 +148,8 @@ class _Reader:
         value = self.optional(name)
         if value is None:
             return default
-        if not value.isascii() or not value.isdigit() or not low <= int(value) <= high:
+        plain = value.isascii() and value.isdigit() and len(value) <= len(str(high))
+        if not plain or not low <= int(value) <= high:
             self.problem(f"{name} must be a whole number from {low} to {high}.")
             return default
         return int(value)

@@ -3,6 +3,7 @@ The table `connections`.
 
     account|<account>    user|<user>    the user's current connection: one row, so that taking over and ending are one write
     connection|<id>      owner          whose connection that is or was; once another took its place, how it was then
+    mailbox|<hash>       <id>           the connections there ever were to a mailbox
 """
 
 from dataclasses import replace
@@ -11,6 +12,7 @@ from sync.adapters.rows import Row, columns_of, value_of
 from sync.adapters.tables import Tables
 from sync.domain import connection as rule
 from sync.domain.connection import Connection
+from sync.domain.ids import key_hash
 
 
 class ConnectionsTable:
@@ -40,9 +42,17 @@ class ConnectionsTable:
         row = await self._owner_row(connection_id)
         return rule.disconnected(value_of(Connection, row)) if row is not None else None
 
+    async def sharing(self, connection: Connection) -> list[Connection]:
+        """The other live connections of the same mailbox that are told of it by the same subscription."""
+        rows = self._table.query("PartitionKey eq @mailbox", select=["RowKey"], mailbox=_mailbox(connection))
+        ids = [row["RowKey"] async for row, _ in rows if row["RowKey"] != connection.connection_id]
+        others = [await self.by_id(connection_id) for connection_id in ids]
+        return [other for other in others if other is not None and rule.share_subscription(connection, other)]
+
     async def introduce(self, connection: Connection) -> None:
         """Keep who owns this new connection, before it is saved as the current one."""
         await self._table.upsert(self._owner(connection))
+        await self._table.upsert({"PartitionKey": _mailbox(connection), "RowKey": connection.connection_id})
 
     async def retire(self, connection: Connection) -> None:
         """Keep a connection that another is about to take the place of, so that what it opened can be closed."""
@@ -82,3 +92,7 @@ class ConnectionsTable:
             "user": connection.user_id,
             **columns_of(connection),
         }
+
+
+def _mailbox(connection: Connection) -> str:
+    return f"mailbox|{key_hash('|'.join(connection.mailbox.identity))}"

@@ -5,6 +5,7 @@ Pushing events to the CRM as Standard Webhooks
 `webhook-id` is the event's id on each try, `webhook-timestamp` the time of the try; while secrets rotate, one signature for each.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -37,14 +38,17 @@ class CrmWebhook:
         body = json.dumps(event.payload(), separators=(",", ":"))
         began = time.monotonic()
         try:
-            async with self._http.stream(
-                "POST",
-                self._url,
-                content=body.encode(),
-                headers=self._headers(event.event_id, body),
-                timeout=TIMEOUT_S,
-                follow_redirects=False,
-            ) as response:
+            async with (
+                asyncio.timeout(TIMEOUT_S),  # of all: httpx counts anew with each piece of an answer
+                self._http.stream(
+                    "POST",
+                    self._url,
+                    content=body.encode(),
+                    headers=self._headers(event.event_id, body),
+                    timeout=TIMEOUT_S,
+                    follow_redirects=False,
+                ) as response,
+            ):
                 text = await _beginning(response)
                 return Answer(
                     response.status_code,
@@ -52,7 +56,7 @@ class CrmWebhook:
                     text=text,
                     retry_after=retry_after(response.headers.get("Retry-After")),
                 )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             return Answer(None, time.monotonic() - began, error=type(error).__name__)
 
     def _headers(self, event_id: str, body: str) -> dict[str, str]:

@@ -175,6 +175,7 @@ def retry_after(header: str | None) -> timedelta | None:
     except ValueError:
         pass
     try:
-        return max(timedelta(), parsedate_to_datetime(header) - datetime.now(UTC))
+        when = parsedate_to_datetime(header)
+        return max(timedelta(), (when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime.now(UTC))
     except (ValueError, TypeError):
         return None

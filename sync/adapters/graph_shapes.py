@@ -162,7 +162,7 @@ def _well_formed(value: Any) -> Any:
     """
     The JSON with U+FFFD where half of a surrogate pair stands alone.
 
-    Quirk: Exchange keeps text as UTF-16 and cuts it anywhere, so a subject can end in half an emoji. Nothing could write that as UTF-8.
+    Quirk: Exchange keeps text as UTF-16 and cuts it anywhere, so a subject can end in half an emoji, which is nothing in UTF-8.
     """
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

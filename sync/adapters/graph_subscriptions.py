@@ -21,12 +21,18 @@ class GraphSubscriptions:
         self._lifetime = lifetime
 
     async def open(self, connection: Connection, *, client_state: str, now: datetime) -> Subscription:
-        """A new subscription. One that exists already (409) was opened by a try whose answer was lost: it makes way."""
+        """
+        A new subscription, or the mailbox's own where it has one already (409), with a longer life.
+
+        That was opened by a try whose answer was lost, or for another connection of this mailbox.
+        """
         try:
             return await self._create(connection, client_state, now, self._lifetime)
         except Declined as declined:
             if declined.status == 409:
-                await self._close_ours(connection)
+                with contextlib.suppress(Gone):
+                    if (ours := await self._ours(connection, now)) is not None:
+                        return await self.renew(connection, ours, now=now)
                 return await self._create(connection, client_state, now, self._lifetime)
             if "expiration" in declined.detail.casefold() and self._lifetime > rule.FALLBACK_LIFETIME:
                 return await self._create(connection, client_state, now, rule.FALLBACK_LIFETIME)
@@ -66,12 +72,11 @@ class GraphSubscriptions:
         made = await self._graph.request(connection, "POST", "/subscriptions", json=body)
         return _subscription(made.json(), now)
 
-    async def _close_ours(self, connection: Connection) -> None:
-        """Close what this app has open for this mailbox at our own address."""
+    async def _ours(self, connection: Connection, now: datetime) -> Subscription | None:
+        """What this app has open for this mailbox at our own address."""
         found = await self._graph.request(connection, "GET", "/subscriptions")
-        for data in found.json()["value"]:
-            if data.get("notificationUrl") == self._notification_url:
-                await self._delete(connection, data["id"])
+        ours = [data for data in found.json()["value"] if data.get("notificationUrl") == self._notification_url]
+        return _subscription(ours[0], now) if ours else None
 
 
 def _subscription(data: dict[str, Any], now: datetime) -> Subscription:

@@ -89,7 +89,10 @@ class JournalTable:
         prefix = "thread|" if contact_id is None else f"contact|{key_hash(contact_id)}|"
         async for row in self._range(account_id, prefix, after):
             thread = value_of(Thread, row) if contact_id is None else await self.thread(account_id, row["thread"])
-            if thread is not None and user_id in (None, thread.user_id):
+            if thread is None or user_id not in (None, thread.user_id):
+                continue
+            # An index row is written first: where the thread was not saved after it, it says too much.
+            if contact_id in (None, *(contact.contact_id for contact in thread.contacts)):
                 found.append(thread)
             if len(found) == limit:
                 break

@@ -5,6 +5,7 @@ Messages are base64 as the Functions host expects them (host.json `messageEncodi
 expire. A promise is one row per piece of work, deleted when it is done.
 """
 
+import math
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
@@ -34,7 +35,7 @@ class QueuedWork:
 
     async def queue(self, job: Job, delay: timedelta = timedelta()) -> None:
         """Queue it without a promise."""
-        hidden_s = int(min(max(delay, timedelta()), MAX_DELAY).total_seconds())
+        hidden_s = math.ceil(min(max(delay, timedelta()), MAX_DELAY).total_seconds())  # whole seconds, never too few
         client = self._client(job.queue)
         try:
             await client.send_message(job.to_json(), visibility_timeout=hidden_s, time_to_live=NEVER_EXPIRES)

@@ -111,6 +111,15 @@ class Connection:
         return SyncState.ACTIVE if self.subscription else SyncState.STARTING
 
 
+def share_subscription(one: Connection, other: Connection) -> bool:
+    """Whether what Graph tells of `one` is for `other` too, a live connection of the same mailbox."""
+    if not other.live or other.mailbox.identity != one.mailbox.identity:
+        return False
+    if one.subscription is None or other.subscription is None:
+        return one.subscription is None
+    return one.subscription.subscription_id == other.subscription.subscription_id
+
+
 def connected(connection: Connection, subscription: Subscription, now: datetime) -> Connection:
     """Graph tells us of this mailbox from now on."""
     return replace(

@@ -14,12 +14,11 @@ from typing import Literal
 #: (https://en.wikipedia.org/wiki/List_of_email_subject_abbreviations; [MS-OXCMSG] 3.2.1.3 calls one to three letters and a colon
 #: a prefix, but taking any three letters for one would make `Tax: 2026` equal to `2026`).
 _MARKS = (
-    "re fw fwd aw wg antw antwort weitergeleitet sv vs vb vl fs tr réf ref rv r rif i res enc odp pd ynt i̇lt ilt atb yml "
-    "vá továbbítás bls trs απ σχετ πρθ ответ пересл השב הועבר رد doorst 回复 答复 转发 回覆 轉寄 轉發 返信 転送 답장 전달"
-).split()
-_PREFIX = re.compile(
-    rf"^\s*(?:{'|'.join(map(re.escape, _MARKS))}|إعادة توجيه)\s*(?:\[\d+\]|\(\d+\))?\s*:\s*"
+    "re|fw|fwd|aw|wg|antw|antwort|doorst|weitergeleitet|sv|vs|vb|vl|fs|tr|réf|ref|rv|r|rif|i|res|enc|odp|pd|ynt|i̇lt|ilt|atb|yml|"
+    "vá|továbbítás|bls|trs|απ|σχετ|πρθ|ответ|пересл|השב|הועבר|رد|回复|答复|转发|回覆|轉寄|轉發|返信|転送|답장|전달|"
+    "إعادة توجيه"
 )
+_PREFIX = re.compile(rf"^\s*(?:{_MARKS})\s*(?:\[\d+\]|\(\d+\))?\s*:\s*")
 
 
 @dataclass(frozen=True)

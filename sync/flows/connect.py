@@ -289,15 +289,15 @@ class Connect:
             return  # one may be opening at this moment: whoever opens it still needs the tokens to close it
         try:
             async with asyncio.timeout(CLOSE_PATIENCE_S):
-                await close(connection, self.subscriptions, self.tokens)
+                await close(connection, self.connections, self.subscriptions, self.tokens)
         except (OutsideError, OperatorAlarm, TimeoutError):
             return
         await self.work.done(job)
 
 
-async def close(connection: Connection, subscriptions: Subscriptions, tokens: Tokens) -> None:
-    """End at Graph what a connection had opened, then destroy its tokens."""
-    if connection.subscription is not None:
+async def close(connection: Connection, connections: Connections, subscriptions: Subscriptions, tokens: Tokens) -> None:
+    """End at Graph what a connection had opened, unless others live by it, then destroy its tokens."""
+    if connection.subscription is not None and not await connections.sharing(connection):
         await subscriptions.close(connection, connection.subscription)
     await tokens.destroy(connection)
 

@@ -47,6 +47,14 @@ class Connections(Protocol):
     async def by_id(self, connection_id: str) -> Connection | None:
         """This connection; disconnected, as it was retired, once another has taken its place."""
 
+    async def sharing(self, connection: Connection) -> list[Connection]:
+        """
+        The other live connections of the same mailbox that are told of it by the same subscription.
+
+        Graph allows an app one subscription for a mailbox, and it names one connection. Where this connection has none
+        now, every other live connection of the mailbox.
+        """
+
     async def introduce(self, connection: Connection) -> None:
         """Keep who owns this new connection, before it is saved as the current one."""
 
@@ -231,7 +239,7 @@ class Subscriptions(Protocol):
     """Graph's promises to tell us (https://learn.microsoft.com/graph/api/resources/subscription)."""
 
     async def open(self, connection: Connection, *, client_state: str, now: datetime) -> Subscription:
-        """A new subscription; one that exists already is taken over."""
+        """A new subscription, or the mailbox's own where it has one already, with a longer life."""
 
     async def renew(self, connection: Connection, subscription: Subscription, *, now: datetime) -> Subscription:
         """A longer life; raises Gone where it has ended."""

@@ -71,7 +71,11 @@ class Receive:
     async def fetch(self, job: MailChange) -> None:
         """Look at one message of a mailbox. Doing it again changes nothing."""
         connection = await self.connections.by_id(job.connection_id)
-        if connection is None or not connection.live or connection.state is State.NEEDS_RECONNECT:
+        if connection is None:
+            return
+        if not job.passed_on and job.tries == 0:
+            await self._pass_on(connection, job.graph_id)
+        if not connection.live or connection.state is State.NEEDS_RECONNECT:
             return
         try:
             await self._look(connection, job.graph_id)
@@ -87,11 +91,16 @@ class Receive:
             log.critical("operator alarm", extra={"detail": alarm.detail})
             await self._again(job, OPERATOR_NEEDS)
 
+    async def _pass_on(self, connection: Connection, graph_id: str) -> None:
+        """Several users can connect one mailbox, and Graph tells of it once, even after the one it names has ended."""
+        for other in await self.connections.sharing(connection):
+            await self.work.queue(MailChange(other.connection_id, graph_id, passed_on=True))
+
     async def _again(self, job: MailChange, at_least: timedelta) -> None:
         if job.tries >= MAX_TRIES:
             raise OutsideError("The mailbox did not answer for two days.")
         delay = max(RETRY_DELAYS[min(job.tries, len(RETRY_DELAYS) - 1)], at_least)
-        await self.work.queue(MailChange(job.connection_id, job.graph_id, job.tries + 1), delay)
+        await self.work.queue(replace(job, tries=job.tries + 1), delay)
 
     async def _look(self, connection: Connection, graph_id: str) -> None:
         known_as = await self.anchors.message_of(connection.connection_id, graph_id)

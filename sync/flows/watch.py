@@ -7,7 +7,7 @@ HTTP function that waits for itself can deadlock.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sync.domain import connection as connection_rule
@@ -53,9 +53,12 @@ class Watch:
         if connection is None:
             await self.work.done(job)
             return
+        if job.lifecycle and not job.passed_on:
+            for other in await self.connections.sharing(connection):
+                await self.work.queue(WatchMailbox(other.connection_id, job.lifecycle, passed_on=True))
         try:
             if not connection.live:
-                await close(connection, self.subscriptions, self.tokens)
+                await close(connection, self.connections, self.subscriptions, self.tokens)
                 await self.work.done(job)
                 return
             if connection.state is State.NEEDS_RECONNECT:
@@ -104,6 +107,7 @@ class Watch:
                 changed = await self.connections.by_id(connection.connection_id)
                 if changed is None or not changed.live:
                     # Ended while we asked Graph: what we opened must not outlive it.
-                    await self.subscriptions.close(connection, subscription)
+                    if not await self.connections.sharing(replace(connection, subscription=subscription)):
+                        await self.subscriptions.close(connection, subscription)
                     raise Gone("the connection ended meanwhile") from None
                 connection = changed

@@ -12,11 +12,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests import files
 from tests.cloud.crm_api import CrmApi
 from tests.cloud.local import LocalCloud
-from tests.cloud.stage import Stage, attached
+from tests.cloud.stage import Stage
 from tests.e2e.account import Account, Connected, unique
+from tests.e2e.gateway import Behind, StorageGateway
 from tests.e2e.storage import Storage
 from tests.e2e.witness import Witness
 
@@ -31,8 +31,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cloud() -> AsyncIterator[LocalCloud]:
-    """The cloud that all tests share."""
-    async with LocalCloud() as running:
+    """The cloud that all tests share. The CRM has a second origin, which nobody listens on."""
+    shared = LocalCloud()
+    shared.app_settings["ALLOWED_RETURN_ORIGINS"] += ",https://crm.example"
+    async with shared as running:
         yield running
 
 
@@ -74,7 +76,7 @@ async def connected(account: Account) -> Connected:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def witness(http: httpx.AsyncClient) -> AsyncIterator[Witness]:
-    """A second cloud, kept still, with one connected user who has sent one email with a file."""
+    """A second cloud, kept still, with one connected user."""
     async with (
         LocalCloud() as still,
         Storage(still.azurite.connection_string) as storage,
@@ -84,6 +86,31 @@ async def witness(http: httpx.AsyncClient) -> AsyncIterator[Witness]:
         user_id, person = unique("dana"), account.new_person()
         connection = await account.connect(user_id, person.email)
         user = Connected(still, api, http, user_id, person, connection, Stage(still, http, person.email))
-        sent = await user.sent(attachments=[attached("offer.pdf", "application/pdf", files.pdf())])
         await user.stage.quiet()
-        yield Witness(still, storage, http, user, sent)
+        yield Witness(still, storage, http, user)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def gateway_cloud(http: httpx.AsyncClient) -> AsyncIterator[Behind]:
+    """A third cloud, whose storage is behind gateways, with one connected user; for tests to use it through `behind`."""
+    async with StorageGateway() as gateway:
+        cloud = LocalCloud({"AzureWebJobsStorage": gateway.connection_string})
+        gateway.lead_to(cloud.azurite)
+        async with cloud, cloud.api(unique("acme")) as api:
+            account = Account(cloud, api, http)
+            user_id, person = unique("dana"), account.new_person()
+            connection = await account.connect(user_id, person.email)
+            stage = Stage(cloud, http, person.email)
+            # Graph repeats an attempt that failed at once instead of after 5 s.
+            await stage.lab("POST", f"{cloud.graph.url}/_lab/notifications", {"first_retry_s": 0.2})
+            yield Behind(Connected(cloud, api, http, user_id, person, connection, stage), gateway)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def behind(gateway_cloud: Behind) -> AsyncIterator[Behind]:
+    """The same, at rest; what a test makes the gateways refuse or hold, they let through again."""
+    await gateway_cloud.user.stage.quiet()
+    yield gateway_cloud
+    for gateway in (gateway_cloud.gateway.blob, gateway_cloud.gateway.queue, gateway_cloud.gateway.table):
+        gateway.open()
+    await gateway_cloud.user.stage.quiet()

@@ -5,17 +5,21 @@ Everything here looks at one mailbox alone, so that nothing of another test is s
 does not show it (blind copies, the bytes of a file that was sent).
 """
 
+import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
+
+import httpx
 
 from tests.cloud.crm import Event
 from tests.cloud.graph.arrival import Mail, receive
 from tests.cloud.graph.conversation import Conversation, child_index, new_conversation, new_internet_message_id
 from tests.cloud.graph.mailbox import Mailbox
 from tests.cloud.graph.message import Message
+from tests.cloud.local import LocalCloud
 from tests.cloud.outlook import REQUEST_ID_PREFIX
 from tests.cloud.polling import eventually
 from tests.cloud.request_log import asks_for_content, kind_of_call
@@ -45,6 +49,35 @@ async def newly_connected(account: Account) -> Connected:
     connection = await account.connect(user_id, person.email)
     stage = Stage(account.cloud, account.http, person.email)
     return Connected(account.cloud, account.api, account.http, user_id, person, connection, stage)
+
+
+@contextlib.asynccontextmanager
+async def users(cloud: LocalCloud, http: httpx.AsyncClient, count: int) -> AsyncIterator[list[Connected]]:
+    """So many connected users, each of an account of their own."""
+    async with contextlib.AsyncExitStack() as apis:
+        accounts = [
+            Account(cloud, await apis.enter_async_context(cloud.api(unique("acme"))), http) for _ in range(count)
+        ]
+        yield await asyncio.gather(*map(newly_connected, accounts))
+
+
+class Played[Case, Outcome]:
+    """What became of each case of a table, played all at once: most of a case is waiting."""
+
+    def __init__(self, outcomes: dict[Case, Outcome | BaseException]) -> None:
+        self._outcomes = outcomes
+
+    @classmethod
+    async def at_once(cls, cases: Iterable[Case], play: Callable[[Case], Awaitable[Outcome]]) -> Self:
+        """Play them; one that fails fails its own test alone."""
+        listed = list(cases)
+        return cls(dict(zip(listed, await asyncio.gather(*map(play, listed), return_exceptions=True), strict=True)))
+
+    def __getitem__(self, case: Case) -> Outcome:
+        outcome = self._outcomes[case]
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
 
 async def arrives(to: Connected, sender: str, subject: str, text: str = "As discussed.", **more: Any) -> Arrival:
@@ -133,10 +166,11 @@ async def heard_of(by: Connected, kind: str, name: str) -> Event:
     return await by.cloud.crm.wait_for(is_it, timeout=30)
 
 
-def told(by: Connected) -> list[tuple[str, str]]:
-    """What the CRM was told of messages: type and our id, in the feed's order, each time it was told."""
-    events = sorted(by.events(), key=lambda event: event["sequence"])
-    return [(e["type"], e["data"]["message"]["message_id"]) for e in events if "message" in e["data"]]
+def told(by: Connected, thread_id: str | None = None) -> list[tuple[str, str]]:
+    """What the CRM was told of messages (of this thread): type and our id, in the feed's order, each time it was told."""
+    events = sorted((e for e in by.events() if "message" in e["data"]), key=lambda event: event["sequence"])
+    messages = [(event["type"], event["data"]["message"]) for event in events]
+    return [(kind, m["message_id"]) for kind, m in messages if thread_id in (None, m["thread_id"])]
 
 
 async def at_rest(who: Connected) -> None:

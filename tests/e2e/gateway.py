@@ -1,31 +1,35 @@
 """
-A gateway in front of Azurite: it notes what the app and its host ask of the storage, and can refuse it.
+A gateway in front of Azurite: it notes what the app and its host ask of the storage, and can refuse it or keep it waiting.
 
 Requests pass unchanged; what is signed of them (https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key)
 does not hold the host. The queue, table and blob services each have a gateway, since a connection string names each.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import aiohttp
+import httpx
 from aiohttp import web
 from yarl import URL
 
 from tests.cloud.azurite import ACCOUNT_KEY, ACCOUNT_NAME, Azurite
 from tests.cloud.server import Server
+from tests.e2e.account import Connected, Json
 
 #: Headers that are each connection's own business.
-HOP_BY_HOP = {"host", "connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding"}
+HOP_BY_HOP = {"host", "connection", "keep-alive", "transfer-encoding"}
 
 
 class Gateway:
     """
     One service's gateway. `requests` are (method, path without the account), oldest first.
 
-    `refuses(method, path)` says which requests are answered 503, as by a service that is down. `target` gives the service's
-    address, which is asked for with each request.
+    `refuses(method, path)` says which requests are answered 503, as by a service that is down; `holds(method, path)` returns
+    when a request may go on. `target` gives the service's address, which is asked for with each request.
     """
 
     def __init__(self) -> None:
@@ -36,7 +40,12 @@ class Gateway:
         self.url = f"{self._server.url}/{ACCOUNT_NAME}"
         self.target: Callable[[], str] | None = None
         self.requests: list[tuple[str, str]] = []
+        self.open()
+
+    def open(self) -> None:
+        """Let everything through at once, as in the beginning."""
         self.refuses: Callable[[str, str], bool] = lambda _method, _path: False
+        self.holds: Callable[[str, str], Awaitable[None]] | None = None
 
     async def start(self) -> None:
         """Listen."""
@@ -54,18 +63,20 @@ class Gateway:
         self.requests.append((request.method, path))
         if self.refuses(request.method, path):
             return web.Response(status=503)
+        if self.holds is not None:
+            await self.holds(request.method, path)
         assert self._session is not None
         assert self.target is not None
         root = self.target().removesuffix(f"/{ACCOUNT_NAME}")
         async with self._session.request(
             request.method,
             URL(root + request.raw_path, encoded=True),
-            headers=[(n, v) for n, v in request.headers.items() if n.lower() not in HOP_BY_HOP - {"content-length"}],
-            data=await request.read(),
+            headers=[(n, v) for n, v in request.headers.items() if n.lower() not in HOP_BY_HOP],
+            data=await request.read() or None,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             allow_redirects=False,
         ) as answer:
-            print(answer.status, request.method, request.raw_path, dict(request.headers), (await answer.read())[:300]) if answer.status >= 400 else 0
-            headers = [(n, v) for n, v in answer.headers.items() if n.lower() not in HOP_BY_HOP]
+            headers = [(n, v) for n, v in answer.headers.items() if n.lower() not in HOP_BY_HOP | {"content-length"}]
             return web.Response(status=answer.status, headers=headers, body=await answer.read())
 
 
@@ -99,3 +110,50 @@ class StorageGateway:
     ) -> None:
         for gateway in (self.blob, self.queue, self.table):
             await gateway.stop()
+
+
+class Together:
+    """
+    Keeps the first `count` requests of a kind waiting until all of them are there: who came first is then nobody's luck.
+
+    Raises TimeoutError where fewer come.
+    """
+
+    def __init__(self, count: int, method: str, path_begins: str) -> None:
+        self._missing = count
+        self._kind = method, path_begins
+        self._complete = asyncio.Event()
+
+    async def __call__(self, method: str, path: str) -> None:
+        """Return when this request may go on."""
+        wanted, begins = self._kind
+        if method != wanted or not path.startswith(begins) or self._complete.is_set():
+            return
+        self._missing -= 1
+        if not self._missing:
+            self._complete.set()
+        async with asyncio.timeout(20):
+            await self._complete.wait()
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A connected user on a cloud whose storage is behind `gateway`."""
+
+    user: Connected
+    gateway: StorageGateway
+
+    async def post(self, path: str, items: list[Json]) -> httpx.Response:
+        """A collection of notifications, as Microsoft Graph posts it."""
+        return await self.user.http.post(self.user.cloud.functions_url + path, json={"value": items})
+
+    async def undisturbed[T](self, look: Callable[[], Awaitable[T]]) -> T:
+        """What `look` finds while no timer of the app runs; called again where one did."""
+        while True:
+            before = self._timers()
+            found = await look()
+            if self._timers() == before:
+                return found
+
+    def _timers(self) -> int:
+        return sum(n for name, n in self.user.cloud.functions.invocations.items() if name.startswith("timer_"))

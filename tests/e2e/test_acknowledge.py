@@ -1,75 +1,32 @@
 """
 The answer to Microsoft Graph: one queue write and nothing else stands between a notification and its 202.
 
-On a cloud of its own, whose storage is behind gateways that note and refuse.
+The cloud's storage is behind gateways that note and refuse.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 
-from tests.cloud.local import LocalCloud
 from tests.cloud.polling import eventually
-from tests.cloud.stage import Stage
-from tests.e2e.account import Account, Connected, unique
-from tests.e2e.gateway import StorageGateway
+from tests.e2e.gateway import Behind
 from tests.e2e.test_notifications_edge import LIFECYCLE, NOTIFICATIONS, change, client_state, lifecycle
 
 CHANGES_QUEUE, WATCH_QUEUE = "/mail-changes/messages", "/mailbox-watch/messages"
-ROUTES = [(NOTIFICATIONS, CHANGES_QUEUE, change), (LIFECYCLE, WATCH_QUEUE, lifecycle)]
+ROUTES: list[tuple[str, str, Callable[..., dict[str, Any]]]] = [
+    (NOTIFICATIONS, CHANGES_QUEUE, change),
+    (LIFECYCLE, WATCH_QUEUE, lifecycle),
+]
 
 
-@dataclass(frozen=True)
-class Behind:
-    """A connected user on a cloud whose storage is behind `gateway`."""
-
-    user: Connected
-    gateway: StorageGateway
-
-    async def post(self, path: str, items: list[dict[str, Any]]) -> httpx.Response:
-        """A notification collection."""
-        return await self.user.http.post(self.user.cloud.functions_url + path, json={"value": items})
-
-    def timers(self) -> int:
-        """How often any timer was started: they use the storage when they like."""
-        return sum(n for name, n in self.user.cloud.functions.invocations.items() if name.startswith("timer_"))
-
-    async def undisturbed[T](self, look: Callable[[], Awaitable[T]]) -> T:
-        """What `look` finds while no timer runs; called again where one did."""
-        while True:
-            before = self.timers()
-            found = await look()
-            if self.timers() == before:
-                return found
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def running(http: httpx.AsyncClient) -> AsyncIterator[Behind]:
-    """The cloud, its gateways, and the user."""
-    async with StorageGateway() as gateway:
-        cloud = LocalCloud({"AzureWebJobsStorage": gateway.connection_string})
-        gateway.lead_to(cloud.azurite)
-        async with cloud, cloud.api(unique("acme")) as api:
-            account = Account(cloud, api, http)
-            user_id, person = unique("dana"), account.new_person()
-            connection = await account.connect(user_id, person.email)
-            stage = Stage(cloud, http, person.email)
-            # An attempt that failed is repeated at once instead of after 10 s.
-            await stage.lab("POST", f"{cloud.graph.url}/_lab/notifications", {"first_retry_s": 0.2})
-            yield Behind(Connected(cloud, api, http, user_id, person, connection, stage), gateway)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def behind(running: Behind) -> AsyncIterator[Behind]:
-    """The same with everything at rest; whatever a test makes the gateways refuse, they let through again."""
-    await running.user.stage.quiet()
-    yield running
-    running.gateway.queue.refuses = running.gateway.table.refuses = lambda _method, _path: False
-    await running.user.stage.quiet()
+@pytest_asyncio.fixture(autouse=True, scope="module", loop_scope="session")
+async def queues(gateway_cloud: Behind) -> None:
+    """The first message makes its queue; only what comes after it is looked at."""
+    for path, _, item in ROUTES:
+        accepted = await gateway_cloud.post(path, [item(await client_state(gateway_cloud.user))])
+        assert accepted.status_code == 202
 
 
 @pytest.mark.parametrize(("path", "queue", "item"), ROUTES)

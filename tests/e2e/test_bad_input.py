@@ -1,12 +1,17 @@
 """Requests that can't be: each is refused with a problem its developer can act on, and nothing is changed."""
 
 import json
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.account import unique
+from tests import files
+from tests.cloud.crm_api import CrmApi
+from tests.cloud.stage import attached
+from tests.e2e.account import Connected, unique
 from tests.e2e.witness import Witness, problem_of
 
 UNKNOWN = "abcdefghijklmnopqrstuvwx"
@@ -53,22 +58,28 @@ async def test_what_is_not_there_and_what_is_anothers_look_the_same(witness: Wit
     assert here["request_id"] != elsewhere["request_id"]
 
 
-async def test_ids_of_one_account_lead_nowhere_in_another(witness: Witness) -> None:
+async def test_ids_of_one_account_lead_nowhere_in_another(connected: Connected) -> None:
     """Every id that exists: found in its own account, and in any other exactly as if it had never been."""
-    message = witness.sent
-    event = (await witness.user.feed())[0]
-    never = await witness.refused(lambda: call(witness, "GET", f"/messages/msg_{UNKNOWN}"), 404, "not_found")
+    message = await connected.sent(attachments=[attached("offer.pdf", "application/pdf", files.pdf())])
+    event = (await connected.feed())[0]
+    reads: list[tuple[Callable[[CrmApi, str], Awaitable[httpx.Response]], str]] = [
+        (CrmApi.message, message["message_id"]),
+        (CrmApi.thread, message["thread_id"]),
+        (CrmApi.attachment, message["attachments"][0]["attachment_id"]),
+        (CrmApi.event, event["id"]),
+        (CrmApi.connection, connected.user_id),
+    ]
 
-    for path in (
-        f"/messages/{message['message_id']}",
-        f"/threads/{message['thread_id']}",
-        f"/attachments/{message['attachments'][0]['attachment_id']}",
-        f"/events/{event['id']}",
-        f"/users/{witness.user.user_id}/connection",
-    ):
-        assert (await call(witness, "GET", path)).status_code == 200
-        problem = await witness.refused(lambda p=path: call(witness, "GET", p, account_id="other"), 404, "not_found")
-        assert {**problem, "request_id": ""} == {**never, "request_id": ""}
+    async with connected.cloud.api(unique("other")) as elsewhere:
+        never = problem_of(await elsewhere.message(f"msg_{UNKNOWN}"))
+        for read, known_id in reads:
+            assert (await read(connected.api, known_id)).status_code == 200
+            refused = await read(elsewhere, known_id)
+            assert refused.status_code == 404
+            assert {**problem_of(refused), "request_id": ""} == {**never, "request_id": ""}
+        assert (await elsewhere.redeliver(event["id"])).status_code == 404
+        assert (await elsewhere.threads()).json()["threads"] == []
+        assert (await elsewhere.events()).json()["events"] == []
 
 
 @pytest.mark.parametrize("what", ["messages", "threads", "attachments", "events"])
@@ -118,9 +129,8 @@ async def test_a_user_id_has_its_form_everywhere(witness: Witness) -> None:
         ("GET", "/users/a.b/connection", None),
         ("DELETE", "/users/a.b/connection", None),
     ):
-        problem = await witness.refused(
-            lambda m=method, p=path, b=body: call(witness, m, p, json=b), 400, "malformed_request"
-        )
+        asked = partial(call, witness, method, path, json=body)
+        problem = await witness.refused(asked, 400, "malformed_request")
         assert "user_id" in problem["detail"]
 
     mail = witness.user.mail(user_id="a.b")

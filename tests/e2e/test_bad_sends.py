@@ -1,7 +1,6 @@
 """Sends that can't be: which field or file is wrong is named, and nothing is stored, queued, told or sent."""
 
 import base64
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ THREE_MIB = 3 * 1024 * 1024
 ADA = {"address": "ada@customer.example"}
 
 
-async def refused(witness: Witness, status: int = 422, code: str = "invalid_request", **changes: Any) -> Json:
+async def refused(witness: Witness, changes: Json, status: int = 422, code: str = "invalid_request") -> Json:
     """The problem that a send with these fields changed is answered with."""
     mail = witness.user.mail(**changes)
     return await witness.refused(lambda: witness.user.api.send(mail, unique("key")), status, code)
@@ -68,7 +67,7 @@ def fields(problem: Json) -> list[str]:
 )
 async def test_each_field_is_checked_and_named(witness: Witness, changes: Json, wrong: list[str]) -> None:
     """Missing, empty, too long, too many, of another type, unknown: by its path, and all of them at once."""
-    assert fields(await refused(witness, **changes)) == wrong
+    assert fields(await refused(witness, changes)) == wrong
 
 
 @pytest.mark.parametrize(
@@ -105,7 +104,7 @@ async def test_each_field_is_checked_and_named(witness: Witness, changes: Json, 
 @pytest.mark.parametrize("group", ["to", "cc"])
 async def test_what_is_no_address_is_refused(witness: Witness, group: str, address: str) -> None:
     """Also what would smuggle a second recipient or a header line in."""
-    assert fields(await refused(witness, **{group: [{"address": address}]})) == [f"{group}[0].address"]
+    assert fields(await refused(witness, {group: [{"address": address}]})) == [f"{group}[0].address"]
 
 
 @pytest.mark.parametrize("control", ["\r\n", "\n", "\r", "\u0000", "\u001b", "\u007f", "\u0085", "\u2028", "\u2029"])
@@ -117,15 +116,15 @@ async def test_nothing_that_ends_a_header_line_passes(witness: Witness, where: s
     """CR, LF, NUL and their like in anything that becomes a header: refused, and the field named."""
     smuggled = f"Our offer{control}Bcc: eve@evil.example"
     file = attached("offer.pdf", "application/pdf", files.pdf())
-    changes: Json = {
+    places: dict[str, Json] = {
         "subject": {"subject": smuggled},
         "to[0].name": {"to": [ADA | {"name": smuggled}]},
         "attachments[0].name": {"attachments": [file | {"name": f"offer{control}.pdf"}]},
         "attachments[0].content_type": {"attachments": [file | {"content_type": f"text/plain{control}X: y"}]},
         "attachments[0].content_id": {"attachments": [file | {"inline": True, "content_id": f"a{control}b"}]},
-    }[where]
+    }
 
-    assert fields(await refused(witness, **changes)) == [where]
+    assert fields(await refused(witness, places[where])) == [where]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +149,7 @@ async def test_each_field_of_a_file_is_checked(witness: Witness, changes: Json, 
     """Of the second file just as of the first."""
     good = attached("offer.pdf", "application/pdf", files.pdf())
 
-    assert fields(await refused(witness, attachments=[good, good | changes])) == [f"attachments[1].{wrong}"]
+    assert fields(await refused(witness, {"attachments": [good, good | changes]})) == [f"attachments[1].{wrong}"]
 
 
 async def test_a_file_that_may_not_go_is_named_with_its_reason(witness: Witness) -> None:
@@ -167,7 +166,7 @@ async def test_a_file_that_may_not_go_is_named_with_its_reason(witness: Witness)
         attached("also good.txt", "text/plain", files.text()),
     ]
 
-    problem = await refused(witness, code="attachment_refused", attachments=sent)
+    problem = await refused(witness, {"attachments": sent}, code="attachment_refused")
 
     assert [(file["index"], file["name"], file["reason"]) for file in problem["files"]] == [
         (1, "setup.exe", "type_not_allowed"),
@@ -185,7 +184,7 @@ async def test_all_files_together_have_a_limit(witness: Witness) -> None:
     """Seven files of 3 MiB are each in order, and too much for one email: 413."""
     file = attached("plan.pdf", "application/pdf", files.pdf(THREE_MIB))
 
-    problem = await refused(witness, 413, "payload_too_large", attachments=[file] * 7)
+    problem = await refused(witness, {"attachments": [file] * 7}, 413, "payload_too_large")
 
     assert str(20 * 1024 * 1024) in problem["detail"]
 
@@ -193,7 +192,7 @@ async def test_all_files_together_have_a_limit(witness: Witness) -> None:
 async def test_a_body_has_a_limit(witness: Witness) -> None:
     """More than 2 MiB of HTML or of text: 413 that names which."""
     for name in ("html", "text"):
-        problem = await refused(witness, 413, "payload_too_large", **{name: "x" * (2 * 1024 * 1024 + 1)})
+        problem = await refused(witness, {name: "x" * (2 * 1024 * 1024 + 1)}, 413, "payload_too_large")
         assert problem["detail"].startswith(name)
 
 
@@ -201,7 +200,7 @@ async def test_more_files_than_an_email_holds(witness: Witness) -> None:
     """51 files: 413."""
     file = {"name": "a.txt", "content_type": "text/plain", "content_base64": base64.b64encode(b"a").decode()}
 
-    await refused(witness, 413, "payload_too_large", attachments=[file] * 51)
+    await refused(witness, {"attachments": [file] * 51}, 413, "payload_too_large")
 
 
 @pytest.mark.parametrize(("kind", "more"), [("bulk", {"from": "{mailbox}"}), ("workflow", {}), ("bulk", {})])
@@ -209,7 +208,7 @@ async def test_kinds_not_offered_yet_say_so(witness: Witness, kind: str, more: J
     """501: a CRM that tries early is told what works, and nothing went out by any door."""
     changes = {name: value.format(mailbox=witness.user.email) for name, value in more.items()}
 
-    problem = await refused(witness, 501, "not_implemented", kind=kind, **changes)
+    problem = await refused(witness, {"kind": kind} | changes, 501, "not_implemented")
 
     assert kind in problem["detail"]
     assert "individual" in problem["detail"]
@@ -217,11 +216,11 @@ async def test_kinds_not_offered_yet_say_so(witness: Witness, kind: str, more: J
 
 async def test_who_is_not_connected_needs_a_provider(witness: Witness) -> None:
     """409 `provider_not_configured`: it would go through the account's own provider, and there is none."""
-    await refused(witness, 409, "provider_not_configured", user_id=unique("nobody"))
+    await refused(witness, {"user_id": unique("nobody")}, 409, "provider_not_configured")
 
 
 async def test_a_thread_that_is_not_there_cannot_be_answered(witness: Witness) -> None:
     """404 that names it; no new thread is begun instead."""
-    problem = await refused(witness, 404, "not_found", thread_id="thr_unknown")
+    problem = await refused(witness, {"thread_id": "thr_unknown"}, 404, "not_found")
 
     assert "thr_unknown" in problem["detail"]

@@ -141,6 +141,18 @@ async def test_the_tokens_behind_a_connection_are_sealed(account: Account, stora
         "{origin}\\evil",
         "http:{origin}",
         "http:///{host}/",
+        "https://crm.example.evil.example/",
+        "https://crm.examplex/",
+        "https://www.crm.example/",
+        "https://crm.example@evil.example/",
+        "https://crm.example:8443/",
+        "https://crm.example%2eevil.example/",
+        "https://crm.example%00.evil.example/",
+        "https://evil.example/https://crm.example/",
+        "https:crm.example",
+        "http://crm.example/",
+        "//crm.example/",
+        "crm.example",
         "",
         "x" * 3_000,
     ],
@@ -155,6 +167,14 @@ async def test_the_browser_is_led_back_to_the_crm_and_nowhere_else(account: Acco
 
     assert answer.status_code == 422
     assert answer.json()["code"] in {"return_url_not_allowed", "invalid_request"}
+
+
+@pytest.mark.parametrize("return_url", ["https://crm.example", "HTTPS://CRM.Example:443/connected?a=1#b", "{origin}/"])
+async def test_one_address_written_in_several_ways_is_one_origin(account: Account, return_url: str) -> None:
+    """Letter case of scheme and host, and the default port, make no difference."""
+    answer = await account.api.start_sign_in(unique("dana"), return_url.replace("{origin}", account.cloud.crm.url))
+
+    assert answer.status_code == 201
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ async def test_a_key_stands_for_one_body(connected: Connected) -> None:
     key = unique("key")
     first = await connected.api.send(connected.mail(), key)
 
-    for changes in ({"subject": "Another offer"}, {"html": None, "text": "Dear Ada"}, {"cc": []}):
+    others: list[dict[str, Any]] = [{"subject": "Another offer"}, {"html": None, "text": "Dear Ada"}, {"cc": []}]
+    for changes in others:
         refused = await connected.api.send(connected.mail(**changes), key)
         assert refused.status_code == 422
         assert problem_of(refused)["code"] == "idempotency_key_reused"

@@ -5,11 +5,10 @@ Of each such message the app may ask Graph one thing, its keys and addresses, ea
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from tests.cloud.local import LocalCloud
 from tests.cloud.request_log import asks_for_content
@@ -163,36 +162,6 @@ async def test_a_message_that_is_gone_before_it_is_looked_at(connected: Connecte
 
     assert [call["status"] for call in await calls_about(connected, arrival)] == [404]
     assert told(connected) == []
-
-
-@pytest.mark.parametrize("same_account", [True, False], ids=["a colleague", "another account"])
-async def test_a_mailbox_connected_twice_is_two_worlds(
-    connected: Connected, other_account: Account, same_account: bool
-) -> None:
-    """Two users connect one mailbox; each hears of their own threads alone, and of the other's mail only keys are read."""
-    account = connected if same_account else other_account
-    second = await account.connect("carol", connected.email)
-    offer = await connected.sent()
-    before = len(account.events())
-
-    answer = await synced(connected, await answers(connected, offer))
-    await at_rest(connected)
-
-    assert answer["connection_id"] == connected.connection_id != second["connection_id"]
-    assert [(k, m) for k, m in told(connected) if m == answer["message_id"]] == [
-        ("message.synced", answer["message_id"])
-    ]
-    assert len(account.events()) == before + (1 if same_account else 0)
-    about = await calls_about(connected, Arrival("", in_mailbox(connected, answer["internet_message_id"]).immutable_id))
-    assert len([call for call in about if asks_for_content(call)]) == 1
-    assert len(about) == 3
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def other_account(account: Account) -> AsyncIterator[Account]:
-    """An account of another customer."""
-    async with account.cloud.api(f"other-{account.account_id}") as api:
-        yield Account(account.cloud, api, account.http)
 
 
 @pytest.mark.parametrize("how", ["delete", "update"])

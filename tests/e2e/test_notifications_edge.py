@@ -83,7 +83,9 @@ async def test_the_validation_token_comes_back_decoded_once(
 
 
 @pytest.mark.parametrize("path", [NOTIFICATIONS, LIFECYCLE])
-@pytest.mark.parametrize("token", ["", "x" * 2_049, "a\nb", "a\rb", "\u0000", "a\u001bb", "\u007f", "a\u2028b", "a\u202eb"])  # fmt: skip
+@pytest.mark.parametrize(
+    "token", ["", "x" * 2_049, "a\nb", "a\rb", "\u0000", "a\u001bb", "\u007f", "a\u2028b", "a\u202eb"]
+)
 async def test_what_is_no_validation_token_is_not_echoed(
     cloud: LocalCloud, http: httpx.AsyncClient, path: str, token: str
 ) -> None:

@@ -39,11 +39,13 @@ def routes(cloud: LocalCloud) -> Iterator[list[Route]]:
 
         found = []
         for function in function_app.app.get_functions():
-            trigger = function.get_trigger().get_dict_repr()
+            declared = function.get_trigger()
+            assert declared is not None
+            trigger = declared.get_dict_repr()
             if trigger["type"] == "httpTrigger":
                 methods = tuple(getattr(method, "value", str(method)) for method in trigger["methods"])
                 anonymous = "ANONYMOUS" in str(trigger["authLevel"]).upper()
-                found.append(Route(function.get_function_name(), methods, trigger["route"], anonymous))
+                found.append(Route(str(function.get_function_name()), methods, trigger["route"], anonymous))
         yield found
 
 

@@ -4,7 +4,6 @@ Nobody finishes another's sign-in, and nothing is asked of Microsoft's token end
 Where it matters, a refusal is shown together with what still works after it: the rightful person's own way.
 """
 
-import asyncio
 from collections.abc import Iterator
 
 import httpx
@@ -149,22 +148,6 @@ async def test_a_callback_works_once(account: Account) -> None:
         account.http.cookies.clear()
 
 
-async def test_of_many_callbacks_at_once_one_is_taken(account: Account) -> None:
-    """The same callback eight times at the same moment: one completion code, and it connects."""
-    way = await Way.begin(account)
-    opened = await account.http.get(way.link)
-    cookie = opened.headers["set-cookie"].partition(";")[0]
-    callback = await way.through_microsoft(opened.headers["location"])
-
-    answers = await asyncio.gather(*(account.http.get(callback, headers={"Cookie": cookie}) for _ in range(8)))
-    account.http.cookies.clear()
-
-    [taken] = [answer for answer in answers if answer.status_code == 302]
-    assert {answer.status_code for answer in answers} == {302, 400}
-    completed = await way.complete(query_of(taken.headers["location"])["completion_code"])
-    assert completed.status_code == 200
-
-
 async def test_who_opens_the_link_last_finishes_it(account: Account) -> None:
     """The link opened in two browsers: the first, bound no more, is refused; the second connects."""
     way = await Way.begin(account)
@@ -202,7 +185,7 @@ async def test_a_link_ends_with_its_callback(account: Account) -> None:
         "%00.x",
         "%C3%BC.x",
         "a" * 4_000 + ".x",
-        "<script>alert(1)</script>.x",
+        "<img src=x onerror=alert(1)>.x",
     ],
 )
 async def test_a_link_that_is_none_is_a_page(account: Account, token: str) -> None:
@@ -216,7 +199,7 @@ async def test_a_link_that_is_none_is_a_page(account: Account, token: str) -> No
 
     assert_refused(answer)
     assert "set-cookie" not in answer.headers
-    assert "<script" not in answer.text
+    assert "onerror" not in answer.text
 
 
 @pytest.mark.usefixtures("no_token_call")

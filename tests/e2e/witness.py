@@ -34,13 +34,12 @@ class Everything:
 
 @dataclass(frozen=True)
 class Witness:
-    """Watches one cloud. `user` is connected in it and has sent `sent`, an email with a file."""
+    """Watches one cloud, in which `user` is connected and nobody has sent anything yet."""
 
     cloud: LocalCloud
     storage: Storage
     http: httpx.AsyncClient
     user: Connected
-    sent: Json
 
     async def everything(self) -> Everything:
         """How it all stands, once nothing runs."""

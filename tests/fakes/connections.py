@@ -32,6 +32,12 @@ class FakeConnections:
                 return current
             return rule.disconnected(known)
 
+    async def sharing(self, connection: Connection) -> list[Connection]:
+        """The other live connections of the same mailbox that are told of it by the same subscription."""
+        async with self._faults.at("connections.sharing"):
+            others = [c for c in self._current if c.connection_id != connection.connection_id]
+            return [other for other in others if rule.share_subscription(connection, other)]
+
     async def introduce(self, connection: Connection) -> None:
         """Keep who owns this new connection, before it is saved as the current one."""
         async with self._faults.at("connections.introduce"):

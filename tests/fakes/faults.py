@@ -21,7 +21,7 @@ class Crash(BaseException):
 
 @dataclass
 class _Plan:
-    """What happens to the `times` calls that fit `pattern` after `skip` others that fit; `applied`: it happens after the effect."""
+    """What happens to `times` calls that fit `pattern`, after `skip` others that fit; `applied`: after their effect."""
 
     pattern: str
     happens: Callable[[], Awaitable[None]]

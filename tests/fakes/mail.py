@@ -58,7 +58,8 @@ class FakeMail:
     Keeps `flows.ports.Mail`.
 
     outgoing: every email that left, in order. on_change: told the mailbox, the id and the kind of each change.
-    refuses_to_send: what each send is refused with, where it is.
+    refuses_to_send: what each send is refused with, where it is. hides_submitted: what was sent is nowhere to be seen until
+    its copy is in Sent Items, which Graph documents as possible.
     """
 
     sent_copy_delay = timedelta(seconds=1)
@@ -73,6 +74,7 @@ class FakeMail:
         self._numbers = count(1)
         self.outgoing: list[Item] = []
         self.refuses_to_send: Declined | None = None
+        self.hides_submitted = False
         self.on_change: Callable[[Identity, str, Change], None] = lambda identity, graph_id, change: None
 
     async def owner(self, access_token: str) -> Mailbox:
@@ -170,6 +172,7 @@ class FakeMail:
                 for item in self._items.values()
                 if item.owner == connection.mailbox.identity
                 and item.seen.stamp == stamp
+                and not self._hidden(item)
                 and item.created_at + self.indexed_after <= self._clock()
             ]
             return min(found, key=lambda seen: seen.is_draft, default=None)
@@ -242,9 +245,12 @@ class FakeMail:
     def _item(self, connection: Connection, graph_id: str) -> Item:
         self.depart()
         item = self._items.get(graph_id)
-        if item is None or item.owner != connection.mailbox.identity:
+        if item is None or item.owner != connection.mailbox.identity or self._hidden(item):
             raise Gone
         return item
+
+    def _hidden(self, item: Item) -> bool:
+        return self.hides_submitted and item.leaves_at is not None
 
     def _draft(self, connection: Connection, graph_id: str) -> Item:
         """A draft that can still be changed; another one is refused, so that nothing is sent twice."""

@@ -30,11 +30,13 @@ class FakeSubscriptions:
         self.open_ones: dict[str, Open] = {}
 
     async def open(self, connection: Connection, *, client_state: str, now: datetime) -> Subscription:
-        """A new subscription; one of this mailbox that exists already makes way, as Graph allows no second."""
+        """A new subscription, or the mailbox's own where it has one already, as Graph allows no second."""
         await self._graph.let_in(connection)
         async with self._faults.at("subscriptions.open"):
             identity = connection.mailbox.identity
-            self.open_ones = {name: held for name, held in self.open_ones.items() if held.mailbox != identity}
+            for name, held in self.open_ones.items():
+                if held.mailbox == identity and held.expires_at > now:
+                    return self._kept(name, Open(identity, held.client_state, now + rule.MAX_LIFETIME), now)
             subscription_id = f"sub-{next(self._numbers)}"
             return self._kept(subscription_id, Open(identity, client_state, now + rule.MAX_LIFETIME), now)
 

@@ -144,7 +144,9 @@ def test_links_stay_and_tell_nobody_where_they_were_clicked(address: str) -> Non
 
 
 markup = st.lists(
-    st.sampled_from([*ATTACKS, "<p>", "</p>", "<b>", "</div>", "<table>", "<a href='https://x.example'>", "&lt;", "&amp;#60;"])
+    st.sampled_from(
+        [*ATTACKS, "<p>", "</p>", "<b>", "</div>", "<table>", "<a href='https://x.example'>", "&lt;", "&amp;#60;"]
+    )
     | st.text(max_size=10),
     max_size=6,
 ).map("".join)
@@ -218,7 +220,8 @@ def in_event(body: Body) -> tuple[Body, bool, int]:
 
 
 @pytest.mark.parametrize(
-    ("size", "truncated"), [(MAX_EVENT_BODY_BYTES - 1, False), (MAX_EVENT_BODY_BYTES, False), (MAX_EVENT_BODY_BYTES + 1, True)]
+    ("size", "truncated"),
+    [(MAX_EVENT_BODY_BYTES - 1, False), (MAX_EVENT_BODY_BYTES, False), (MAX_EVENT_BODY_BYTES + 1, True)],
 )
 def test_a_text_up_to_the_limit_is_whole(size: int, truncated: bool) -> None:
     """The limit is exact to the byte, and what was cut says so."""

@@ -33,9 +33,7 @@ LATER = NOW + timedelta(hours=1)
         (State.DISCONNECTED, False, False, SyncState.STOPPED, SyncState.STOPPED),
     ],
 )
-def test_what_a_state_allows(
-    state: State, live: bool, sends: bool, watched: SyncState, unwatched: SyncState
-) -> None:
+def test_what_a_state_allows(state: State, live: bool, sends: bool, watched: SyncState, unwatched: SyncState) -> None:
     """Whether threads sync, whether emails go out, and what the CRM reads as sync_state."""
     at = connection(state=state)
     assert (at.live, at.sends, at.sync_state) == (live, sends, watched)

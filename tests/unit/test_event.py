@@ -103,7 +103,7 @@ def test_what_is_not_known_is_null() -> None:
     assert all(shown[name] is None for name in empty)
     assert shown["to"] == [{"address": "x@x.example", "name": None}]
     assert shown["body_truncated"] is True
-    assert shown["attachments"] == [MESSAGE["attachments"][0] | {"status": "skipped", "reason": "too_large"}]  # type: ignore[index,operator]
+    assert shown["attachments"] == [MESSAGE["attachments"][0] | {"status": "skipped", "reason": "too_large"}]  # type: ignore[index]
 
 
 def test_a_message_on_its_own_route() -> None:
@@ -193,7 +193,17 @@ def test_everything_told_is_json() -> None:
 
 @pytest.mark.parametrize(
     ("status", "accepted"),
-    [(200, True), (202, True), (204, True), (299, True), (199, False), (300, False), (302, False), (410, False), (None, False)],
+    [
+        (200, True),
+        (202, True),
+        (204, True),
+        (299, True),
+        (199, False),
+        (300, False),
+        (302, False),
+        (410, False),
+        (None, False),
+    ],
 )
 def test_which_answers_count_as_taken(status: int | None, accepted: bool) -> None:
     """2xx is taken; a redirect is a failure, as is no answer."""

@@ -35,7 +35,9 @@ MARKS = {
 
 
 @pytest.mark.parametrize("mark", sorted({mark for marks in MARKS.values() for mark in marks}))
-@pytest.mark.parametrize("written", ["{}: Offer", "{}:Offer", "{} : Offer", " {}[2]: Offer", "{}：Offer", "{}: {}: Offer"])
+@pytest.mark.parametrize(
+    "written", ["{}: Offer", "{}:Offer", "{} : Offer", " {}[2]: Offer", "{}：Offer", "{}: {}: Offer"]
+)
 def test_a_reply_mark_is_no_part_of_the_subject(mark: str, written: str) -> None:
     """The same subject is recognised whichever program answered, in its language and spelling."""
     assert base_subject(written.format(mark, mark)) == "offer"

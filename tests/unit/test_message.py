@@ -107,7 +107,13 @@ def test_which_statuses_are_final(status: Status) -> None:
 
 
 QUEUED = message(
-    status=Status.QUEUED, origin="crm", direction="outbound", sender=ANNA, sent_at=None, received_at=None, matched_by=None
+    status=Status.QUEUED,
+    origin="crm",
+    direction="outbound",
+    sender=ANNA,
+    sent_at=None,
+    received_at=None,
+    matched_by=None,
 )
 
 
@@ -129,9 +135,7 @@ def test_failing_and_leasing_keep_everything_else() -> None:
     )
     with_draft = replace(QUEUED, outbox=Outbox(draft_id="AAk2", tries=1))
     under_way = leased(with_draft, NOW)
-    assert under_way == replace(
-        QUEUED, status=Status.SENDING, outbox=Outbox(draft_id="AAk2", tries=1, lease_until=NOW)
-    )
+    assert under_way == replace(QUEUED, status=Status.SENDING, outbox=Outbox(draft_id="AAk2", tries=1, lease_until=NOW))
     assert released(under_way, tries=2).outbox == Outbox(draft_id="AAk2", tries=2)
     assert leased(QUEUED, NOW).outbox == Outbox(lease_until=NOW)
 

@@ -146,11 +146,11 @@ def test_limits_that_name_a_field(by: int) -> None:
         return [] if fine else [name]
 
     assert wrong_fields(replace(EMAIL, to=people(MAX_RECIPIENTS + by))) == field("to")
-    copies = {"cc": people(200), "bcc": people(200)}
+    copies: dict[str, Any] = {"cc": people(200), "bcc": people(200)}
     assert wrong_fields(replace(EMAIL, to=people(MAX_RECIPIENTS - 400 + by), **copies)) == field("to")
     assert wrong_fields(replace(EMAIL, kind="bulk", to=people(MAX_BULK_RECIPIENTS + by))) == field("to")
     assert wrong_fields(replace(EMAIL, subject="é" * (MAX_SUBJECT_CHARS + by))) == field("subject")
-    metadata = {"a": "x" * (MAX_METADATA_BYTES + by - len('{"a": ""}'))}
+    metadata: dict[str, object] = {"a": "x" * (MAX_METADATA_BYTES + by - len('{"a": ""}'))}
     assert wrong_fields(replace(EMAIL, metadata=metadata)) == field("metadata")
 
 

@@ -12,7 +12,7 @@ from tests.unit.sample_mail import NOW
 
 def test_the_lifetimes_of_graphs_documentation() -> None:
     """Outlook messages: from 45 minutes to 10,080 minutes, a week; older tenants half of that."""
-    assert (MIN_LIFETIME, MAX_LIFETIME) == (timedelta(minutes=45), timedelta(days=7))
+    assert (timedelta(minutes=45), timedelta(days=7)) == (MIN_LIFETIME, MAX_LIFETIME)
     assert MIN_LIFETIME < FALLBACK_LIFETIME < MAX_LIFETIME
 
 

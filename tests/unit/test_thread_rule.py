@@ -62,7 +62,8 @@ OTHER_SUBJECT: dict[str, Any] = {"subject": "Something new"}
 def mail(*, keys: dict[str, Any], subject: str = "RE: Offer", **fields: Any) -> MailboxMessage:
     """A message of Anna's mailbox; by itself from a stranger."""
     keys = {"internet_message_id": "<this@elsewhere.example>"} | keys
-    return MailboxMessage("AAk1", ThreadKeys(**keys), subject, **({"sender": STRANGER, "to": (ANNA,)} | fields))
+    who: dict[str, Any] = {"sender": STRANGER, "to": (ANNA,)}
+    return MailboxMessage("AAk1", ThreadKeys(**keys), subject, **(who | fields))
 
 
 def judged(message: MailboxMessage, anchors: list[Anchor] = ANCHORS) -> Verdict:

@@ -5,6 +5,8 @@ import pytest
 from sync.domain.connection import Connection
 from tests.unit.flows.world import World
 
+pytest.register_assert_rewrite("tests.unit.flows.sent_once")
+
 DANA = "dana@crm.example"
 
 

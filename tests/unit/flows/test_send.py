@@ -2,37 +2,15 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
-from sync.domain.connection import Connection, State
-from sync.domain.errors import Declined, Gone, Throttled, Unclear
-from sync.domain.message import Message, Status
-from sync.domain.outgoing import OutgoingFile
-from sync.flows.send import LOOKS_FOR_LOST_DRAFT
+from sync.domain.connection import Connection, State, disconnected
+from sync.domain.errors import Declined
+from sync.domain.message import Status
 from sync.jobs import SendMail
+from tests.unit.flows.sent_once import DAY, TEXT, assert_sent_once, outcomes
 from tests.unit.flows.world import ACCOUNT, ADA, World
-
-DAY = timedelta(hours=25)
-TEXT = OutgoingFile("notes.txt", "text/plain", b"first")
-
-
-async def outcomes(world: World) -> list[str]:
-    """What the CRM was told of sends."""
-    return [kind for kind in await world.told() if kind in ("message.sent", "message.failed")]
-
-
-async def assert_sent_once(world: World, message: Message) -> Message:
-    """One email left, one `message.sent` was told, nothing is left to do, and the journal knows the Sent copy."""
-    assert [item.seen.stamp for item in world.mail.outgoing] == [message.message_id]
-    assert await outcomes(world) == ["message.sent"]
-    assert not [job for job, _ in world.work.promises.values() if isinstance(job, SendMail)]
-    stored = await world.message(message.message_id)
-    copy = world.mail.sent_copy(message.message_id)
-    assert (stored.status, stored.graph_id) == (Status.SENT, copy.graph_id)
-    assert stored.internet_message_id == copy.keys.internet_message_id
-    return stored
 
 
 async def test_a_send_reaches_the_contact_and_is_told_once_as_sent(world: World, dana: Connection) -> None:
@@ -56,82 +34,6 @@ async def test_a_send_is_confirmed_even_if_graph_never_tells_of_the_sent_copy(wo
     await assert_sent_once(world, message)
 
 
-CALLS = ("mail.create_draft", "mail.add_file", "mail.send", "mail.keys", "mail.find_stamped", "mail.file_names")
-
-
-@pytest.mark.parametrize("applied", [False, True], ids=["not applied", "applied"])
-@pytest.mark.parametrize("times", [1, 2, 5])
-@pytest.mark.parametrize("call", CALLS)
-async def test_an_unclear_answer_is_followed_by_a_look_not_by_a_second_email(
-    world: World, dana: Connection, call: str, times: int, applied: bool
-) -> None:
-    """After a timeout or a 5xx the email still leaves once, with its file once, and is told once."""
-    if times > 1 and applied and call == "mail.send":
-        world.mail.sent_copy_delay = timedelta(minutes=2)
-    world.faults.fail(call, Unclear(), applied=applied, times=times)
-    # Makes sure that the calls which only follow another trouble are made, too.
-    world.faults.fail("mail.add_file", Unclear(), applied=applied)
-    world.faults.fail("mail.send", Unclear(), applied=applied)
-    message = await world.accepted(dana, files=[TEXT])
-    await world.settle()
-
-    await assert_sent_once(world, message)
-    assert [file.name for file in world.mail.outgoing[0].files] == ["notes.txt"]
-
-
-@pytest.mark.parametrize("delay", [timedelta(0), timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=10)])
-@pytest.mark.parametrize("applied", [False, True], ids=["not applied", "applied"])
-async def test_a_send_answered_504_goes_out_once_however_long_the_mailbox_takes(
-    world: World, dana: Connection, delay: timedelta, applied: bool
-) -> None:
-    """The mailbox may carry a submitted email over for minutes: it is neither sent again nor told as failed."""
-    world.mail.sent_copy_delay = delay
-    world.faults.fail("mail.send", Unclear("504 GatewayTimeout"), applied=applied)
-    message = await world.accepted(dana)
-    await world.settle()
-
-    await assert_sent_once(world, message)
-
-
-async def test_an_accepted_send_is_never_asked_again(world: World, dana: Connection) -> None:
-    """Once Graph answered 202, /send is not repeated, even if the copy takes long to show."""
-    world.mail.sent_copy_delay = timedelta(minutes=20)
-    message = await world.accepted(dana)
-    await world.settle()
-
-    await assert_sent_once(world, message)
-    assert world.faults.count("mail.send") == 1
-
-
-async def test_a_throttled_second_try_does_not_forget_the_first(world: World, dana: Connection) -> None:
-    """First try: its answer lost, yet it goes. Second: throttled. Nothing in between makes a new draft, a second email."""
-    world.mail.sent_copy_delay = timedelta(minutes=1)
-    world.faults.fail("mail.send", Unclear(), applied=True)
-    world.faults.fail("mail.send", Throttled(retry_after=timedelta(seconds=1)))
-    # Until its copy shows, a submitted message can be nowhere to be seen.
-    world.faults.fail("mail.keys", Gone(), skip=3, times=6)
-    world.faults.fail("mail.find_stamped", Gone(), times=6)
-    message = await world.accepted(dana)
-    await world.settle()
-
-    await assert_sent_once(world, message)
-    assert world.faults.count("mail.create_draft") == 1
-
-
-async def test_throttling_is_waited_out(world: World, dana: Connection) -> None:
-    """Nothing is asked before Retry-After has passed, and then the email leaves."""
-    world.faults.fail("mail.send", Throttled(retry_after=timedelta(minutes=7)))
-    began = world.clock()
-    message = await world.accepted(dana)
-    await world.settle(timedelta(minutes=6))
-    assert world.faults.count("mail.send") == 1
-
-    await world.settle()
-    stored = await assert_sent_once(world, message)
-    assert stored.sent_at is not None
-    assert stored.sent_at - began >= timedelta(minutes=7)
-
-
 @pytest.mark.parametrize("call", ["mail.create_draft", "mail.add_file", "mail.send"])
 async def test_a_refusal_is_told_as_failed_in_outlooks_words(world: World, dana: Connection, call: str) -> None:
     """A permanent no ends the send at once; the CRM hears Outlook's code and reason, and nothing leaves."""
@@ -147,58 +49,6 @@ async def test_a_refusal_is_told_as_failed_in_outlooks_words(world: World, dana:
     assert (await world.message(message.message_id)).status is Status.FAILED
 
 
-async def test_a_mailbox_that_answers_nothing_for_a_day_fails_the_send(world: World, dana: Connection) -> None:
-    """The CRM is not left waiting for ever: after 24 hours it is told, once."""
-    world.faults.fail("mail.*", Unclear(), times=100_000)
-    await world.accepted(dana)
-    await world.settle(2 * DAY)
-
-    assert await outcomes(world) == ["message.failed"]
-    assert world.mail.outgoing == []
-
-
-async def test_a_sent_copy_that_was_deleted_at_once_does_not_make_the_send_failed(
-    world: World, dana: Connection
-) -> None:
-    """Graph said 202 and the message is no draft any more: it went, even if nobody can see its copy."""
-    message = await world.accepted(dana)
-
-    async def delete_copy() -> None:
-        world.clock.advance(timedelta(seconds=2))
-        world.mail.delete(world.mail.sent_copy(message.message_id).graph_id)
-
-    world.faults.meanwhile("mail.send", delete_copy, applied=True)
-    await world.settle(2 * DAY)
-
-    assert await outcomes(world) == ["message.sent"]
-    assert len(world.mail.outgoing) == 1
-
-
-async def test_a_deleted_draft_is_made_again(world: World, dana: Connection) -> None:
-    """A user who deletes our draft before it was sent does not keep the email from leaving."""
-    message = await world.accepted(dana, files=[TEXT])
-
-    async def delete_draft() -> None:
-        world.mail.delete(world.mail.drafts()[0].seen.graph_id)
-
-    world.faults.meanwhile("mail.add_file", delete_draft)
-    await world.settle()
-
-    await assert_sent_once(world, message)
-    assert [file.name for file in world.mail.outgoing[0].files] == ["notes.txt"]
-
-
-async def test_a_draft_that_shows_late_is_not_made_twice(world: World, dana: Connection) -> None:
-    """The draft was made, the answer lost, and Graph's index shows it only after some seconds."""
-    world.mail.indexed_after = timedelta(seconds=sum((1, 3)[:LOOKS_FOR_LOST_DRAFT]))
-    world.faults.fail("mail.create_draft", Unclear(), applied=True)
-    message = await world.accepted(dana)
-    await world.settle()
-
-    await assert_sent_once(world, message)
-    assert world.mail.drafts() == []
-
-
 async def test_two_workers_on_one_message_send_one_email(world: World, dana: Connection) -> None:
     """A wake-up that was delivered twice meets the other's lease."""
     message = await world.accepted(dana)
@@ -208,23 +58,6 @@ async def test_two_workers_on_one_message_send_one_email(world: World, dana: Con
     await world.settle()
 
     await assert_sent_once(world, message)
-
-
-@pytest.mark.parametrize("same_name", [False, True], ids=["other names", "equal names"])
-@pytest.mark.parametrize("applied", [False, True], ids=["not applied", "applied"])
-@pytest.mark.parametrize("which", [0, 1, 2])
-async def test_every_file_is_on_the_email_once(
-    world: World, dana: Connection, which: int, applied: bool, same_name: bool
-) -> None:
-    """Whichever file's answer was lost, and even if files have one name, each arrives once, in order."""
-    names = ["a.txt"] * 3 if same_name else ["a.txt", "b.txt", "c.txt"]
-    files = [OutgoingFile(name, "text/plain", f"file {i}".encode()) for i, name in enumerate(names)]
-    world.faults.fail("mail.add_file", Unclear(), applied=applied, skip=which)
-    message = await world.accepted(dana, files=files)
-    await world.settle()
-
-    await assert_sent_once(world, message)
-    assert [file.content for file in world.mail.outgoing[0].files] == [b"file 0", b"file 1", b"file 2"]
 
 
 async def test_a_delete_of_the_connection_stops_what_was_not_sent(world: World, dana: Connection) -> None:
@@ -251,6 +84,37 @@ async def test_a_delete_while_the_worker_is_at_it_stops_the_send(world: World, d
 
     assert world.mail.outgoing == []
     assert await outcomes(world) == ["message.failed"]
+
+
+async def test_nothing_is_sent_once_the_row_says_disconnected(world: World, dana: Connection) -> None:
+    """Even where a token is still at hand: the row counts, read last of all before /send."""
+
+    async def end() -> None:
+        await world.connections.save(disconnected(await world.connection()))
+
+    await world.accepted(dana, files=[TEXT])
+    world.faults.meanwhile("content.file", end)
+    await world.settle(DAY)
+
+    assert world.faults.count("mail.send") == 0
+    assert await outcomes(world) == ["message.failed"]
+
+
+async def test_a_second_worker_leaves_a_message_alone_that_the_first_is_at(world: World, dana: Connection) -> None:
+    """It asks nothing of the mailbox, and comes back when the first one's time is over."""
+    message = await world.accepted(dana)
+    seen: list[str] = []
+
+    async def second_worker() -> None:
+        before = len(world.faults.calls)
+        await world.work_off(SendMail(ACCOUNT, message.message_id))
+        seen.extend(call for call in world.faults.calls[before:] if call.startswith("mail."))
+
+    world.faults.meanwhile("mail.create_draft", second_worker)
+    await world.settle()
+
+    assert seen == []
+    await assert_sent_once(world, message)
 
 
 async def test_a_send_waits_for_the_user_to_sign_in_again(world: World, dana: Connection) -> None:

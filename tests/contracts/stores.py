@@ -1,0 +1,169 @@
+"""
+Where the ports of storage are kept, in memory or on Azurite, with one shape for both.
+
+Each call makes the port anew, as another process would: what two of them know of each other is in the store.
+"""
+
+import contextlib
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Protocol
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables.aio import TableServiceClient
+from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.queue import TextBase64DecodePolicy
+from azure.storage.queue.aio import QueueServiceClient
+
+from sync.adapters.anchors import AnchorsTable
+from sync.adapters.blobs import Container, MailContentBlobs
+from sync.adapters.connections import ConnectionsTable
+from sync.adapters.journal import JournalTable
+from sync.adapters.queues import QueuedWork
+from sync.adapters.sign_ins import SignInsTable
+from sync.adapters.tables import Tables
+from sync.flows.ports import Anchors, Connections, Content, Journal, SignIns, Work
+from sync.jobs import JOB_OF_QUEUE, QUEUES, Job
+from tests.cloud.polling import eventually
+from tests.fakes.anchors import FakeAnchors
+from tests.fakes.clock import FakeClock
+from tests.fakes.connections import FakeConnections
+from tests.fakes.content import FakeContent
+from tests.fakes.faults import Faults
+from tests.fakes.journal import FakeJournal
+from tests.fakes.sign_ins import FakeSignIns
+from tests.fakes.work import FakeWork
+
+
+class Stores(Protocol):
+    """The ports of storage, and the worker's side of a queue."""
+
+    def journal(self) -> Journal: ...
+    def connections(self) -> Connections: ...
+    def sign_ins(self) -> SignIns: ...
+    def anchors(self) -> Anchors: ...
+    def content(self) -> Content: ...
+    def work(self) -> Work: ...
+
+    async def taken(self, queue: str) -> Job | None:
+        """The next job that can be seen in a queue, taken out of it."""
+
+    async def taken_after(self, queue: str, delay: timedelta) -> Job:
+        """The job that can be seen in a queue once `delay` has passed, and not a moment earlier."""
+
+
+class FakeStores:
+    """The fakes."""
+
+    def __init__(self) -> None:
+        faults = Faults()
+        self._clock = FakeClock()
+        self._journal = FakeJournal(faults)
+        self._connections = FakeConnections(faults)
+        self._sign_ins = FakeSignIns(faults)
+        self._anchors = FakeAnchors(faults)
+        self._content = FakeContent(faults)
+        self._work = FakeWork(self._clock, faults)
+
+    def journal(self) -> Journal:
+        return self._journal
+
+    def connections(self) -> Connections:
+        return self._connections
+
+    def sign_ins(self) -> SignIns:
+        return self._sign_ins
+
+    def anchors(self) -> Anchors:
+        return self._anchors
+
+    def content(self) -> Content:
+        return self._content
+
+    def work(self) -> Work:
+        return self._work
+
+    async def taken(self, queue: str) -> Job | None:
+        seen = [m for m in self._work.messages if m.queue == queue and m.visible_at <= self._clock()]
+        if not seen:
+            return None
+        self._work.messages.remove(seen[0])
+        return seen[0].job
+
+    async def taken_after(self, queue: str, delay: timedelta) -> Job:
+        self._clock.advance(delay - timedelta(milliseconds=1))
+        assert await self.taken(queue) is None, "seen too early"
+        self._clock.advance(timedelta(seconds=1))
+        job = await self.taken(queue)
+        assert job is not None
+        return job
+
+
+class AzureStores:
+    """The real adapters on Azurite, under names that no other test uses."""
+
+    def __init__(self, connection_string: str) -> None:
+        self._connection_string = connection_string
+        self._prefix = f"t{secrets.token_hex(6)}"
+        self._closers: list[Callable[[], Awaitable[None]]] = []
+        self._queues = QueueServiceClient.from_connection_string(connection_string)
+        self._closers.append(self._queues.close)
+
+    def journal(self) -> Journal:
+        return JournalTable(self._tables())
+
+    def connections(self) -> Connections:
+        return ConnectionsTable(self._tables())
+
+    def sign_ins(self) -> SignIns:
+        return SignInsTable(self._tables())
+
+    def anchors(self) -> Anchors:
+        return AnchorsTable(self._tables())
+
+    def content(self) -> Content:
+        return MailContentBlobs(self.container("mail"))
+
+    def work(self) -> Work:
+        work = QueuedWork(QueueServiceClient.from_connection_string(self._connection_string), self._tables())
+        self._closers.append(work.close)
+        return work
+
+    def container(self, name: str) -> Container:
+        """A container of blobs."""
+        service = BlobServiceClient.from_connection_string(self._connection_string)
+        self._closers.append(service.close)
+        return Container(service, f"{self._prefix}-{name}")
+
+    async def taken(self, queue: str) -> Job | None:
+        """As a worker of the Functions host reads it: base64, or it can't be read."""
+        client = self._queues.get_queue_client(queue, message_decode_policy=TextBase64DecodePolicy())
+        try:
+            message = await client.receive_message(visibility_timeout=60)
+        except ResourceNotFoundError:
+            return None  # nobody has used this queue yet
+        if message is None:
+            return None
+        await client.delete_message(message)
+        return JOB_OF_QUEUE[queue].from_json(message.content)
+
+    async def taken_after(self, queue: str, delay: timedelta) -> Job:
+        assert await self.taken(queue) is None, "seen too early"
+        return await eventually(lambda: self.taken(queue), f"a job in {queue}", timeout=delay.total_seconds() + 20)
+
+    async def emptied_queues(self) -> None:
+        """Queues have one name each in the app, so tests share them: each begins with empty ones."""
+        for queue in QUEUES:
+            with contextlib.suppress(ResourceNotFoundError):
+                await self._queues.get_queue_client(queue).clear_messages()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for close in self._closers:
+            await close()
+
+    def _tables(self) -> Tables:
+        tables = Tables(TableServiceClient.from_connection_string(self._connection_string), self._prefix)
+        self._closers.append(tables.close)
+        return tables

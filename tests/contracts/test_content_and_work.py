@@ -1,0 +1,151 @@
+"""The promises of content and work, on the fakes and on Azure Blobs, Queues and Tables."""
+
+import time
+from datetime import timedelta
+
+import pytest
+
+from sync.domain.body import Body
+from sync.domain.errors import NotFound
+from sync.jobs import QUEUES, DeliverEvent, Job, MailChange, SendMail, WatchMailbox
+from tests.contracts.stores import AzureStores, Stores
+from tests.contracts.values import ACCOUNT, NOW
+
+#: The bytes of a file leave in one piece; aiohttp wonders about more than 1 MiB, which takes it a millisecond here.
+large_uploads = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+
+JOBS: list[Job] = [
+    WatchMailbox("con_1", "missed"),
+    SendMail(ACCOUNT, "msg_1"),
+    MailChange("con_1", "AAMk-_=", 3),
+    DeliverEvent(ACCOUNT, "evt_1"),
+]
+BODIES = [
+    Body("<p>Grüße 🎈</p>", None),
+    Body(None, "plain"),
+    Body("", ""),
+    Body(None, None),
+    Body("x" * 2_000_000, "y"),
+]
+
+
+@pytest.fixture(autouse=True)
+async def empty_queues(stores: Stores) -> None:
+    if isinstance(stores, AzureStores):
+        await stores.emptied_queues()
+
+
+@large_uploads
+@pytest.mark.parametrize("body", BODIES, ids=["html", "text", "empty", "none", "large"])
+async def test_a_body_comes_back_as_it_was(stores: Stores, body: Body) -> None:
+    """What is missing stays missing, what is empty stays empty."""
+    name = await stores.content().put_body(ACCOUNT, "msg_1", body)
+    assert await stores.content().body(name) == body
+
+
+@large_uploads
+async def test_a_file_comes_back_byte_for_byte(stores: Stores) -> None:
+    """Stored again under the same id it has the same name; other content or another id has another."""
+    content = stores.content()
+    every_byte = bytes(range(256)) * 5000
+    name = await content.put_file(ACCOUNT, "att_1", every_byte)
+    assert await stores.content().file(name) == every_byte
+    assert await content.put_file(ACCOUNT, "att_1", every_byte) == name
+    others = [
+        await content.put_file(ACCOUNT, "att_1", b""),
+        await content.put_file(ACCOUNT, "att_2", every_byte),
+        await content.put_file("other", "att_1", every_byte),
+    ]
+    assert len({name, *others}) == 4
+    assert await content.file(others[0]) == b""
+    assert await content.file(name) == every_byte
+
+
+async def test_content_that_is_not_there_is_not_found(stores: Stores) -> None:
+    """Before anything was ever stored, and after."""
+    content = stores.content()
+    with pytest.raises(NotFound):
+        await content.body("none")
+    await content.put_file(ACCOUNT, "att_1", b"x")
+    with pytest.raises(NotFound):
+        await content.file("none")
+
+
+async def test_a_queued_job_reaches_a_worker_as_it_was(stores: Stores) -> None:
+    """Each in its own queue, in the encoding that the Functions host reads, and once."""
+    work = stores.work()
+    for job in JOBS:
+        await work.queue(job)
+    for job in JOBS:
+        assert await stores.taken(job.queue) == job
+        assert await stores.taken(job.queue) is None
+
+
+async def test_a_delayed_job_is_not_seen_before_its_time(stores: Stores) -> None:
+    """A queue counts in whole seconds: parts of one are not dropped."""
+    delay = timedelta(seconds=1.5)
+    began = time.monotonic()
+    await stores.work().queue(JOBS[1], delay)
+    assert await stores.taken_after("mail-sends", delay) == JOBS[1]
+    if isinstance(stores, AzureStores):
+        assert time.monotonic() - began >= delay.total_seconds()
+
+
+@pytest.mark.parametrize("delay", [timedelta(days=-1), timedelta(0)])
+async def test_a_delay_that_is_over_is_none(stores: Stores, delay: timedelta) -> None:
+    """The job can be seen at once."""
+    await stores.work().queue(JOBS[3], delay)
+    assert await stores.taken("crm-deliveries") == JOBS[3]
+
+
+async def test_a_delay_beyond_what_a_queue_holds_is_cut(stores: Stores) -> None:
+    """Azure refuses more than seven days; the job's own row says when it is due."""
+    await stores.work().queue(JOBS[0], timedelta(days=30))
+    assert await stores.taken("mailbox-watch") is None
+    assert (await stores.work().waiting())["mailbox-watch"] == 1
+
+
+async def test_what_was_promised_is_overdue_from_its_time_until_it_is_done(stores: Stores) -> None:
+    """Promises outlive their queue messages, and can be told from each other; to be done twice is no error."""
+    work = stores.work()
+
+    async def overdue(minutes: float) -> set[str]:
+        return {job.key async for job in stores.work().overdue(NOW + timedelta(minutes=minutes))}
+
+    assert await overdue(0) == set()
+    await work.promise(JOBS[1], due_at=NOW + timedelta(minutes=1))
+    await work.promise(JOBS[2], due_at=NOW + timedelta(minutes=2), delay=timedelta(hours=1))
+    await work.postpone(JOBS[3], NOW + timedelta(minutes=3))
+    assert await stores.taken("mail-sends") == JOBS[1]
+    assert await stores.taken("mail-changes") is None
+    assert await stores.taken("crm-deliveries") is None
+
+    assert await overdue(0.9) == set()
+    assert await overdue(1) == {JOBS[1].key}
+    assert await overdue(3) == {job.key for job in JOBS[1:]}
+    await work.postpone(JOBS[1], NOW + timedelta(minutes=5))
+    assert await overdue(3) == {JOBS[2].key, JOBS[3].key}
+    for _ in range(2):
+        await work.done(JOBS[2])
+    assert await overdue(9) == {JOBS[1].key, JOBS[3].key}
+
+
+async def test_the_same_work_promised_twice_is_one_promise(stores: Stores) -> None:
+    """The later time counts; a mailbox is watched once, whatever asks for it, and the newest reason stays."""
+    work = stores.work()
+    await work.promise(WatchMailbox("con_1"), due_at=NOW)
+    await work.promise(WatchMailbox("con_1", "subscriptionRemoved"), due_at=NOW + timedelta(minutes=5))
+    assert [job async for job in work.overdue(NOW)] == []
+    assert [job async for job in work.overdue(NOW + timedelta(hours=1))] == [
+        WatchMailbox("con_1", "subscriptionRemoved")
+    ]
+
+
+async def test_what_waits_is_counted_for_each_queue_and_its_poison(stores: Stores) -> None:
+    """Hidden messages too; a queue that was never used has none."""
+    work = stores.work()
+    await work.queue(JOBS[1])
+    await work.queue(JOBS[1], timedelta(hours=1))
+    waiting = await work.waiting()
+    names = [*QUEUES, *(f"{queue}-poison" for queue in QUEUES)]
+    assert waiting == {**dict.fromkeys(names, 0), "mail-sends": 2}

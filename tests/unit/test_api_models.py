@@ -1,0 +1,271 @@
+"""The bodies of requests: what is taken, what is refused, and that each wrong field is named where it stands."""
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from sync.api_models import MAX_METADATA_DEPTH, CompleteRequest, SendRequest, SignInRequest, read
+from sync.domain.errors import InvalidRequest
+from sync.domain.message import Contact
+from sync.domain.outgoing import Outgoing, OutgoingFile
+
+SEND: dict[str, Any] = {
+    "kind": "individual",
+    "user_id": "anna",
+    "to": [{"address": "kim@customer.example"}],
+    "subject": "Offer",
+    "text": "Hi",
+}
+FILE = {"name": "a.txt", "content_type": "text/plain", "content_base64": "YWJj"}
+
+
+def wrong(model: type[BaseModel], value: object) -> list[str]:
+    """The fields that are named as wrong."""
+    try:
+        read(model, value)
+    except InvalidRequest as error:
+        refused: Any = error.extra["errors"]
+    else:
+        return []
+    assert refused
+    assert all(each["message"] and "pydantic" not in each["message"] for each in refused)
+    return [each["field"] for each in refused]
+
+
+def send(**changes: Any) -> dict[str, Any]:
+    """A send with some fields changed."""
+    return SEND | changes
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """An object inside an object, so many in all."""
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"a": value}
+    return value
+
+
+def test_a_whole_send() -> None:
+    """Every field of the contract reaches the rules, files decoded, `from` under our own name."""
+    person = {"address": "kim@customer.example", "name": "Kim", "contact_id": "c-7"}
+    asked = send(
+        cc=[person],
+        bcc=[person],
+        html="<p>Hi</p>",
+        thread_id="thr_1",
+        attachments=[FILE, FILE | {"inline": True, "content_id": "x@crm"}],
+        metadata={"deal": 7},
+    ) | {"from": "anna@contoso.example"}
+    kim = Contact("kim@customer.example", "Kim", "c-7")
+    assert read(SendRequest, asked).outgoing() == Outgoing(
+        kind="individual",
+        user_id="anna",
+        to=(Contact("kim@customer.example"),),
+        subject="Offer",
+        html="<p>Hi</p>",
+        text="Hi",
+        from_address="anna@contoso.example",
+        cc=(kim,),
+        bcc=(kim,),
+        thread_id="thr_1",
+        files=(
+            OutgoingFile("a.txt", "text/plain", b"abc"),
+            OutgoingFile("a.txt", "text/plain", b"abc", inline=True, content_id="x@crm"),
+        ),
+        metadata={"deal": 7},
+    )
+
+
+def test_the_least_send() -> None:
+    """What may be left out has an empty default, and one request's defaults are not another's."""
+    first, second = read(SendRequest, SEND), read(SendRequest, SEND)
+    assert first.outgoing() == Outgoing("individual", "anna", (Contact("kim@customer.example"),), "Offer", text="Hi")
+    first.metadata["a"] = 1
+    assert second.metadata == {}
+
+
+@pytest.mark.parametrize("name", SEND.keys() - {"text"})
+def test_what_a_send_needs(name: str) -> None:
+    """A missing field is named."""
+    assert wrong(SendRequest, {k: v for k, v in SEND.items() if k != name}) == [name]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        # nothing is guessed: another type is not turned into the right one
+        ({"subject": 1}, ["subject"]),
+        ({"subject": None}, ["subject"]),
+        ({"to": "kim@customer.example"}, ["to"]),
+        ({"to": ["kim@customer.example"]}, ["to[0]"]),
+        ({"to": {"address": "kim@customer.example"}}, ["to"]),
+        ({"html": ["x"]}, ["html"]),
+        ({"metadata": []}, ["metadata"]),
+        ({"metadata": None}, ["metadata"]),
+        ({"attachments": [FILE | {"inline": "true"}]}, ["attachments[0].inline"]),
+        ({"attachments": [FILE | {"inline": 1}]}, ["attachments[0].inline"]),
+        # a misspelt field is told, not ignored
+        ({"Subject": "x"}, ["Subject"]),
+        ({"from_": "anna@contoso.example"}, ["from_"]),
+        ({"to": [{"address": "a@x.example", "email": "b@x.example"}]}, ["to[0].email"]),
+        ({"attachments": [FILE | {"blob": "x"}]}, ["attachments[0].blob"]),
+        # values
+        ({"kind": "Individual"}, ["kind"]),
+        ({"kind": "marketing"}, ["kind"]),
+        ({"user_id": "a b"}, ["user_id"]),
+        ({"user_id": ""}, ["user_id"]),
+        ({"user_id": "a" * 65}, ["user_id"]),
+        ({"user_id": "anna\n"}, ["user_id"]),
+        ({"thread_id": "t" * 65}, ["thread_id"]),
+        ({"to": [{"address": "a@x.example", "name": "x" * 201}]}, ["to[0].name"]),
+        ({"to": [{"address": "a@x.example", "contact_id": "x" * 201}]}, ["to[0].contact_id"]),
+        ({"attachments": [FILE | {"name": ""}]}, ["attachments[0].name"]),
+        ({"attachments": [FILE | {"name": "x" * 256}]}, ["attachments[0].name"]),
+        ({"attachments": [FILE | {"content_type": "text"}]}, ["attachments[0].content_type"]),
+        ({"attachments": [FILE, FILE | {"content_type": ""}]}, ["attachments[1].content_type"]),
+        # metadata that could not be written again
+        ({"metadata": nested(MAX_METADATA_DEPTH)}, []),
+        ({"metadata": nested(MAX_METADATA_DEPTH + 1)}, ["metadata"]),
+        ({"metadata": {"a": [[[nested(MAX_METADATA_DEPTH - 3)]]]}}, ["metadata"]),
+        ({"metadata": nested(9_000)}, ["metadata"]),
+        ({"metadata": {"a": 1e999}}, ["metadata"]),
+        ({"metadata": {"a": [1, {"b": float("nan")}]}}, ["metadata"]),
+        # many at once
+        (
+            {"kind": "x", "to": [{"address": "a"}, {}], "cc": [{"address": "b@"}]},
+            ["kind", "to[0].address", "to[1].address", "cc[0].address"],
+        ),
+    ],
+)
+def test_wrong_fields_are_named(changes: dict[str, Any], fields: list[str]) -> None:
+    """By a path as a program would write it, all of them at once."""
+    assert wrong(SendRequest, send(**changes)) == fields
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "kim@customer.example",
+        "Kim.O'Neil+crm@customer.example",
+        "kim@sub.customer.example",
+        "kim@intranet",
+        "jörg@müller.example",
+        "用户@例子.example",
+        "a@1.2.3.example",
+    ],
+)
+def test_addresses_that_are_taken(address: str) -> None:
+    """Also in other scripts (RFC 6531); whether the domain takes mail is for the mail system to say."""
+    assert not wrong(SendRequest, send(to=[{"address": address}]))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        " ",
+        "kim",
+        "kim@",
+        "@customer.example",
+        "kim@customer..example",
+        ".kim@customer.example",
+        "kim@customer.example.",
+        "kim@customer.example, lee@client.example",
+        "kim@customer.example;lee@client.example",
+        "Kim <kim@customer.example>",
+        "<kim@customer.example>",
+        "kim@customer.example\r\nBcc: x@evil.example",
+        "kim\r\n@customer.example",
+        "kim\0@customer.example",
+        "kim@customer.example\0",
+        "kim@cust omer.example",
+        "kim@-customer.example",
+        '"kim lee"@customer.example',
+        "kim@[127.0.0.1]",
+        "kim\u2028@customer.example",
+        "\ud83d@customer.example",
+        "k@" + "x" * 320 + ".example",
+    ],
+)
+def test_addresses_that_are_refused(address: str) -> None:
+    """One plain address and nothing around it: no name, no list, no second header, wherever an address is asked for."""
+    assert wrong(SendRequest, send(to=[{"address": address}])) == ["to[0].address"]
+    assert wrong(SendRequest, send() | {"from": address}) == ["from"]
+    assert wrong(SignInRequest, {"return_url": "https://crm.example", "expected_email": address}) == ["expected_email"]
+
+
+def test_an_address_is_taken_over_as_it_counts() -> None:
+    """Space around goes and the domain is folded; the part before the @ is the receiver's own and stays."""
+    asked = read(SendRequest, send(to=[{"address": " Kim@Customer.EXAMPLE "}])).outgoing()
+    assert asked.to[0].address == "Kim@customer.example"
+
+
+@pytest.mark.parametrize("text", ["YWJj", "", "YQ==", base64.b64encode(bytes(range(256))).decode()])
+def test_base64_that_is_taken(text: str) -> None:
+    """RFC 4648, section 4."""
+    asked = read(SendRequest, send(attachments=[FILE | {"content_base64": text}])).outgoing()
+    assert base64.b64encode(asked.files[0].content).decode() == text
+
+
+@pytest.mark.parametrize(
+    "text", ["YWJ", "YQ=", "Y", "YW Jj", "YWJj\n", "YWJj!", "_-_-", "é", "data:text/plain;base64,YWJj", "YQ==YQ=="]
+)
+def test_base64_that_is_refused(text: str) -> None:
+    """Nothing is skipped or repaired: a file that arrived broken must not be sent."""
+    assert wrong(SendRequest, send(attachments=[FILE | {"content_base64": text}])) == ["attachments[0].content_base64"]
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "fields"),
+    [
+        (SignInRequest, {"return_url": "https://crm.example"}, []),
+        (SignInRequest, {"return_url": "https://crm.example", "expected_email": "anna@contoso.example"}, []),
+        (SignInRequest, {"return_url": "https://crm.example", "expected_email": None}, []),
+        (SignInRequest, {}, ["return_url"]),
+        (SignInRequest, {"return_url": None}, ["return_url"]),
+        (SignInRequest, {"return_url": "https://crm.example/" + "x" * 2_000}, ["return_url"]),
+        (SignInRequest, {"return_url": "x", "state": "y"}, ["state"]),
+        (CompleteRequest, {"completion_code": "s1.code"}, []),
+        (CompleteRequest, {}, ["completion_code"]),
+        (CompleteRequest, {"completion_code": "x" * 201}, ["completion_code"]),
+        (CompleteRequest, {"completion_code": 1}, ["completion_code"]),
+        (CompleteRequest, [], [""]),
+        (CompleteRequest, None, [""]),
+    ],
+)
+def test_signing_in(model: type[BaseModel], value: object, fields: list[str]) -> None:
+    """The two bodies of a sign-in; whether the address is allowed is the domain's to say."""
+    assert wrong(model, value) == fields
+
+
+def test_a_refusal_repeats_no_value() -> None:
+    """A wrong value may be a secret or somebody's address: the field is named, the value is not."""
+    value = "kim-secret-value"
+    with pytest.raises(InvalidRequest) as refused:
+        read(SendRequest, send(kind=value, thread_id=value * 9, metadata=value, attachments=[FILE | {"inline": value}]))
+    assert value not in str(refused.value.extra)
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(SEND)) | st.text(), inner, max_size=4)
+    ),
+    max_leaves=10,
+)
+
+
+@given(
+    json_values
+    | st.dictionaries(st.sampled_from([*SEND, "attachments", "metadata", "from"]), json_values).map(lambda v: SEND | v)
+)
+def test_any_json_is_read_or_refused(value: object) -> None:
+    """No value raises anything but the refusal that names its fields."""
+    if not wrong(SendRequest, value):
+        assert read(SendRequest, value).outgoing().kind in ("individual", "bulk", "workflow")
