@@ -89,7 +89,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         entra_client_id=reader.required("ENTRA_CLIENT_ID"),
         entra_client_secret=secret,
         entra_managed_identity_client_id=identity,
-        crm_webhook_url=reader.url("CRM_WEBHOOK_URL"),
+        crm_webhook_url=reader.url("CRM_WEBHOOK_URL", query=True),
         crm_webhook_secrets=reader.listed("CRM_WEBHOOK_SECRETS", _webhook_secret),
         allowed_return_origins=reader.listed("ALLOWED_RETURN_ORIGINS", _origin),
         encryption_keys=reader.listed("ENCRYPTION_KEYS", _encryption_key),
@@ -137,11 +137,12 @@ class _Reader:
             self.problem(f"{name} is missing.")
         return value or ""
 
-    def url(self, name: str, default: str | None = None) -> str:
+    def url(self, name: str, default: str | None = None, *, query: bool = False) -> str:
         """An https address without a trailing slash; http only on the loopback, where the local cloud is."""
         value = self.optional(name) or default or self.required(name)
-        if value and not _usable_url(value):
-            self.problem(f"{name} must be an https address (http only for 127.0.0.1, ::1 or localhost).")
+        if value and not _usable_url(value, query=query):
+            without = "" if query else ", without a query"
+            self.problem(f"{name} must be an https address{without} (http only for 127.0.0.1, ::1 or localhost).")
         return value.rstrip("/")
 
     def number(self, name: str, default: int, *, low: int, high: int) -> int:
@@ -173,14 +174,14 @@ class _Reader:
         return tuple(found)
 
 
-def _usable_url(value: str) -> bool:
+def _usable_url(value: str, *, query: bool) -> bool:
     try:
         parts = urlsplit(value)
         host = parts.hostname
         _ = parts.port
     except ValueError:
         return False
-    if not host or parts.username or parts.query or parts.fragment:
+    if not host or parts.username or parts.fragment or (parts.query and not query):
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
 

@@ -91,6 +91,8 @@ class Connection:
     thread_count: int = 0
     #: sign-ins of this mailbox so far; part of the key of events that may be told once per sign-in
     sign_ins: int = 1
+    #: id and address of the connection whose place it took while that was live
+    previous: tuple[str, str] | None = None
     version: str | None = field(default=None, compare=False)
 
     @property

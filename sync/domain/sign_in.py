@@ -26,8 +26,6 @@ from sync.domain.errors import CompletionCodeExpired, CompletionCodeUnknown, Ret
 LINK_LIFETIME = timedelta(minutes=10)
 #: An authorization code of Entra ID lives about ten minutes; ours is parked for less.
 COMPLETION_LIFETIME = timedelta(minutes=5)
-#: So long one call redeems; a call that died leaves the sign-in free for the next one after this.
-REDEEMING_LEASE = timedelta(minutes=1)
 
 Outcome = Literal["declined", "admin_consent_required", "expired", "failed"]
 

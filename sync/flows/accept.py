@@ -56,6 +56,8 @@ class Accept:
         thread, new = await self._thread(account_id, connection, send, message_id)
         message = await self._message(message_id, thread, connection, send, answers=not new)
         answer = _answer(message, send, sender)
+        # Promised before it is written, so that nothing is ever written that nobody looks at.
+        await self.work.postpone(SendMail(account_id, message_id), self.clock() + LOST_AFTER)
         accepted = await self.journal.accept(
             account_id,
             AcceptedSend(key, body_hash, answer),

@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sync.domain import connection as connection_rule
 from sync.domain import sign_in as rule
@@ -45,6 +45,7 @@ from sync.jobs import WatchMailbox
 
 #: Without these the sync can't work; the user may untick none of them.
 REQUIRED_SCOPES = frozenset(("mail.readwrite", "mail.send"))
+IN_USE = "Another call is using this completion code, or died while it did. If that call brought no answer, start a new sign-in."
 #: How long a delete waits for Graph before it leaves the clean-up to the queue, in seconds.
 CLOSE_PATIENCE_S = 5.0
 
@@ -139,13 +140,11 @@ class Connect:
                 raise CompletionCodeExpired
             return connection
         if sign_in.step is not Step.PARKED:
-            raise CompletionCodeExpired("This completion code is being used by another call at this moment.")
+            raise CompletionCodeExpired(IN_USE)
         try:
             sign_in = await self.sign_ins.save(replace(sign_in, step=Step.REDEEMING))
         except Conflict as conflict:
-            raise CompletionCodeExpired(
-                "This completion code is being used by another call at this moment."
-            ) from conflict
+            raise CompletionCodeExpired(IN_USE) from conflict
         try:
             grant, mailbox = await self._redeem(sign_in)
             connection = await self._take_over(account_id, user_id, mailbox, grant)
@@ -254,6 +253,7 @@ class Connect:
                     mailbox=mailbox,
                     state=State.CONNECTING,
                     connected_at=self.clock(),
+                    previous=(current.connection_id, current.mailbox.email) if current and current.live else None,
                     version=current.version if current else None,
                 )
                 await self.connections.introduce(connection)
@@ -269,10 +269,7 @@ class Connect:
                 if not same:
                     await self.tokens.destroy(connection)
         if current is not None and current.live and not same:
-            now = self.clock()
-            previous = {"previous_connection_id": current.connection_id, "previous_email": current.mailbox.email}
-            updated = connection_event("connection.updated", connection, "updated", now, **previous)
-            await tell(self.journal, self.work, updated, now)
+            await tell_update(self.journal, self.work, connection, self.clock())
             await self._close(connection_rule.disconnected(current))
         await self.work.promise(WatchMailbox(connection.connection_id), due_at=self.clock() + timedelta(minutes=1))
         return connection
@@ -293,6 +290,14 @@ class Connect:
         except (OutsideError, OperatorAlarm, TimeoutError):
             return
         await self.work.done(job)
+
+
+async def tell_update(journal: Journal, work: Work, connection: Connection, now: datetime) -> None:
+    """Tell that this connection took another's place, if it did. Safe to repeat."""
+    if connection.previous is not None:
+        previous_id, previous_email = connection.previous
+        names = {"previous_connection_id": previous_id, "previous_email": previous_email}
+        await tell(journal, work, connection_event("connection.updated", connection, "updated", now, **names), now)
 
 
 async def close(connection: Connection, connections: Connections, subscriptions: Subscriptions, tokens: Tokens) -> None:

@@ -27,7 +27,7 @@ async def tell(journal: Journal, work: Work, event: NewEvent, now: datetime, mes
     told = await journal.append(event, message)
     if told.delivery == "pending":
         job = DeliverEvent(told.account_id, told.event_id)
-        if told.occurred_at == event.occurred_at:
+        if told.occurred_at == event.occurred_at:  # it is this one, not an earlier one
             await work.promise(job, due_at=now + LOST_AFTER)
         else:
             await work.postpone(job, now + LOST_AFTER)

@@ -15,7 +15,7 @@ from sync.domain.connection import Connection, State
 from sync.domain.errors import Conflict, Gone, OutsideError, ReconnectNeeded, Throttled
 from sync.domain.event import connection_event
 from sync.domain.notification import client_state, read_lifecycle
-from sync.flows.connect import close
+from sync.flows.connect import close, tell_update
 from sync.flows.deliver import tell
 from sync.flows.ports import Clock, Connections, Journal, Subscriptions, Tokens, Work
 from sync.flows.reconnect import Reconnect
@@ -80,6 +80,7 @@ class Watch:
             await self.work.promise(job, due_at=self.clock() + wait + RETRY_AFTER, delay=wait)
             return
         now = self.clock()
+        await tell_update(self.journal, self.work, connection, now)  # the call that saved it may have died before
         once = f"connected-{connection.sign_ins}"
         await tell(self.journal, self.work, connection_event("connection.connected", connection, once, now), now)
         renew_at = connection.subscription.renew_at if connection.subscription else now + RETRY_AFTER

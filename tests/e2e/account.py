@@ -84,6 +84,11 @@ class Account:
             lambda e: e["account_id"] == self.account_id and e["type"] == kind and e["sequence"] > after, timeout=30
         )
 
+    async def subscriptions(self, email: str) -> list[Json]:
+        """What tells us of this mailbox at Microsoft Graph."""
+        every = (await self.http.get(f"{self.cloud.graph.url}/_lab/subscriptions")).json()
+        return [subscription for subscription in every if subscription["email"] == email]
+
     async def feed(self) -> list[Event]:
         """Every event of the account, from the feed."""
         return list((await self.api.events(limit=1000)).json()["events"])
@@ -134,3 +139,9 @@ class Connected(Account):
             timeout=30,
         )
         return dict(event["data"]["message"])
+
+    async def is_answered(self, message: Json) -> None:
+        """The contact answers this message, and everything comes to rest."""
+        sender, subject = message["to"][0]["address"], f"RE: {message['subject']}"
+        await self.stage.mail_arrives(sender, subject, "Thank you", in_reply_to=message["internet_message_id"])
+        await self.stage.quiet()
