@@ -26,7 +26,7 @@ ACCOUNT = "v1/accounts/{account_id}"
 @app.route(route=f"{USER}/connection/sign-in", methods=["POST"])
 @api.endpoint
 async def http_start_sign_in(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    from sync.api_models import SignInRequest, read
+    from sync.api.models import SignInRequest, read
 
     body = read(SignInRequest, api.json_body(req))
     url, sign_in = await flows.connect.begin(
@@ -54,7 +54,7 @@ async def http_oauth_callback(req: func.HttpRequest, context: func.Context) -> f
 @app.route(route=f"{USER}/connection/complete", methods=["POST"])
 @api.endpoint
 async def http_complete_sign_in(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    from sync.api_models import CompleteRequest, read
+    from sync.api.models import CompleteRequest, read
 
     body = read(CompleteRequest, api.json_body(req))
     connection = await flows.connect.complete(api.account_of(req), api.user_of(req), body.completion_code)
@@ -81,7 +81,7 @@ async def http_delete_connection(req: func.HttpRequest, context: func.Context) -
 @app.route(route=f"{ACCOUNT}/messages", methods=["POST"])
 @api.endpoint
 async def http_send_message(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    from sync.api_models import SendRequest, read
+    from sync.api.models import SendRequest, read
 
     account_id, key, body = api.account_of(req), api.idempotency_key(req), api.json_body(req)
     outgoing = read(SendRequest, body).outgoing()

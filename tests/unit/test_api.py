@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from werkzeug.http import parse_options_header
 
 from sync import api
+from sync.api import browser, requests
 from sync.domain.attachment_rule import clean_name
 from sync.domain.errors import IdempotencyKeyMissing, InvalidRequest, MalformedRequest, PayloadTooLarge
 from tests.unit.http_request import request
@@ -70,9 +71,9 @@ def test_a_body_that_is_one(body: bytes, value: object) -> None:
 
 def test_a_body_has_a_limit() -> None:
     """The limit is exact to the byte, and is judged before anything is parsed."""
-    assert api.json_body(request(b"{}".ljust(api.MAX_BODY_BYTES))) == {}
+    assert api.json_body(request(b"{}".ljust(requests.MAX_BODY_BYTES))) == {}
     with pytest.raises(PayloadTooLarge):
-        api.json_body(request(b"{" * (api.MAX_BODY_BYTES + 1)))
+        api.json_body(request(b"{" * (requests.MAX_BODY_BYTES + 1)))
 
 
 @given(st.binary() | st.text().map(str.encode))
@@ -115,7 +116,8 @@ def test_what_is_no_id(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [(None, 0), ("0", 0), ("7", 7), ("0007", 7), (str(api.MAX_SEQUENCE), api.MAX_SEQUENCE)]
+    ("text", "number"),
+    [(None, 0), ("0", 0), ("7", 7), ("0007", 7), (str(requests.MAX_SEQUENCE), requests.MAX_SEQUENCE)],
 )
 def test_a_place_in_the_feed(text: str | None, number: int) -> None:
     """`after` is a whole number; left out it is the beginning."""
@@ -123,7 +125,7 @@ def test_a_place_in_the_feed(text: str | None, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-1", "+1", "1.0", "1e3", " 1", "0x1", "٣", "²", "x", str(api.MAX_SEQUENCE + 1), "9" * 5_000]
+    "text", ["", "-1", "+1", "1.0", "1e3", " 1", "0x1", "٣", "²", "x", str(requests.MAX_SEQUENCE + 1), "9" * 5_000]
 )
 def test_what_is_no_place_in_the_feed(text: str) -> None:
     """Anything else is refused, with the field named."""
@@ -230,7 +232,7 @@ def test_the_binding_cookie_on_the_loopback() -> None:
 def test_the_cookie_ends_with_the_sign_in(base_url: str) -> None:
     """Without a binding it is cleared."""
     name, cookie = cookie_of(base_url, "")
-    assert (name, cookie.value, cookie["max-age"]) == (api.cookie_name(base_url), "", "0")
+    assert (name, cookie.value, cookie["max-age"]) == (browser.cookie_name(base_url), "", "0")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +271,7 @@ def test_what_an_administrator_reads(answer: dict[str, str], thanks: bool) -> No
 
 def test_words_on_a_page_are_words() -> None:
     """Nothing in a title or a text is markup."""
-    page = api.page("<b>", '"><script>alert(1)</script>').get_body().decode()
+    page = browser.page("<b>", '"><script>alert(1)</script>').get_body().decode()
     assert "<b>" not in page
     assert "<script" not in page
 

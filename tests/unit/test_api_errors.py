@@ -10,7 +10,8 @@ from typing import Any
 import azure.functions as func
 import pytest
 
-from sync import api, api_models, wiring
+from sync import api, wiring
+from sync.api import browser, models, problems
 from sync.domain import errors, sender_rule
 from sync.domain.errors import Refusal, SyncError
 from tests.unit.http_request import REQUEST_ID, Context, request
@@ -54,13 +55,13 @@ def problem_of(response: func.HttpResponse) -> dict[str, Any]:
 def test_all_modules_with_refusals_are_loaded() -> None:
     """The walk below sees the rules' own refusals too."""
     assert sender_rule.FromNotAllowed in REFUSALS
-    assert all(inspect.ismodule(module) for module in (api_models, wiring))
+    assert all(inspect.ismodule(module) for module in (models, wiring))
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 async def test_every_refusal_has_a_status(refusal: type[Refusal]) -> None:
-    """A new refusal needs its line in api.STATUS: without one the caller would get no problem at all."""
-    assert refusal in api.STATUS, f"add {refusal.__name__} to STATUS in sync/api.py"
+    """A new refusal needs its line in problems.STATUS: without one the caller would get no problem at all."""
+    assert refusal in problems.STATUS, f"add {refusal.__name__} to STATUS in sync/api/problems.py"
     response = await answered(refusal("In plain words."))
     problem = problem_of(response)
     assert 400 <= response.status_code <= 501
@@ -70,7 +71,7 @@ async def test_every_refusal_has_a_status(refusal: type[Refusal]) -> None:
 
 def test_the_table_of_statuses_holds_nothing_else() -> None:
     """A line for a class that is gone is taken out."""
-    assert set(api.STATUS) == set(REFUSALS)
+    assert set(problems.STATUS) == set(REFUSALS)
 
 
 def test_codes_are_the_callers_to_branch_on() -> None:
@@ -189,11 +190,11 @@ async def test_every_answer_is_safe_to_open() -> None:
         api.answer({}),
         api.accepted(),
         api.validation("token"),
-        api.page("Title", "Words."),
+        browser.page("Title", "Words."),
         api.redirect("https://crm.example/", "", "https://sync.example"),
     ]
     for response in answers:
-        assert api.SAFE_HEADERS.items() <= dict(response.headers).items()
-    policy = api.SAFE_HEADERS["Content-Security-Policy"]
+        assert SAFE_HEADERS.items() <= dict(response.headers).items()
+    policy = answers.SAFE_HEADERS["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy

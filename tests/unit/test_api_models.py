@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from sync.api_models import MAX_METADATA_DEPTH, CompleteRequest, SendRequest, SignInRequest, read
+from sync.api.models import MAX_METADATA_DEPTH, CompleteRequest, SendRequest, SignInRequest, read
 from sync.domain.errors import InvalidRequest
 from sync.domain.message import Contact
 from sync.domain.outgoing import Outgoing, OutgoingFile

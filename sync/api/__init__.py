@@ -1,0 +1,65 @@
+"""
+The HTTP edge, all that the entry functions need of it.
+
+    requests    reading paths, queries, headers and JSON bodies
+    models      the bodies, by pydantic; imported where one is read, since a notification's cold start must not pay for it
+    answers     writing JSON, files and the answers to Graph
+    browser     the cookie, redirects and pages of a sign-in
+    problems    the one place where an error becomes a status code (RFC 9457)
+"""
+
+from sync.api.answers import (
+    accepted,
+    answer,
+    connection_json,
+    deleted_json,
+    event_json,
+    events_json,
+    file,
+    status_json,
+    thread_json,
+    threads_json,
+    validation,
+)
+from sync.api.browser import admin_consent_page, binding_of, redirect
+from sync.api.problems import browser_page, endpoint
+from sync.api.requests import (
+    account_of,
+    idempotency_key,
+    json_body,
+    page_size,
+    refuse_erase,
+    sequence_after,
+    user_of,
+)
+from sync.domain.event import rfc3339, whole_message_json
+from sync.domain.outgoing import request_hash
+
+__all__ = [
+    "accepted",
+    "account_of",
+    "admin_consent_page",
+    "answer",
+    "binding_of",
+    "browser_page",
+    "connection_json",
+    "deleted_json",
+    "endpoint",
+    "event_json",
+    "events_json",
+    "file",
+    "idempotency_key",
+    "json_body",
+    "page_size",
+    "redirect",
+    "refuse_erase",
+    "request_hash",
+    "rfc3339",
+    "sequence_after",
+    "status_json",
+    "thread_json",
+    "threads_json",
+    "user_of",
+    "validation",
+    "whole_message_json",
+]

@@ -1,0 +1,142 @@
+"""Writing an answer: the contract's JSON shapes, a file's bytes, and what Graph wants to hear."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from urllib.parse import quote
+
+import azure.functions as func
+
+from sync.domain import errors
+from sync.domain.body import Body
+from sync.domain.connection import Connection
+from sync.domain.event import Event, Json, rfc3339, whole_message_json
+from sync.domain.message import Attachment, Message, Thread
+from sync.domain.notification import usable_validation_token
+
+#: For every page and answer: nothing is guessed, framed, kept or loaded.
+SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    "Strict-Transport-Security": "max-age=31536000",
+}
+
+
+def answer(value: Json, status: int = HTTPStatus.OK) -> func.HttpResponse:
+    """A JSON answer."""
+    return func.HttpResponse(
+        json.dumps(value, ensure_ascii=False),
+        status_code=int(status),
+        headers=SAFE_HEADERS,
+        mimetype="application/json",
+        charset="utf-8",
+    )
+
+
+def connection_json(connection: Connection) -> Json:
+    """A connection as the contract has it."""
+    watched = connection.subscription if connection.live else None
+    shown: Json = {
+        "connection_id": connection.connection_id,
+        "state": connection.state.value,
+        "email": connection.mailbox.email,
+        "display_name": connection.mailbox.display_name,
+        "default_sender": connection.default_sender.value,
+        "connected_at": rfc3339(connection.connected_at),
+        "sync_state": connection.sync_state.value,
+        "synced_through": rfc3339(connection.synced_through),
+        "subscription_expires_at": rfc3339(watched.expires_at) if watched else None,
+        "thread_count": connection.thread_count,
+    }
+    if connection.problem:
+        shown["problem"] = connection.problem
+    return shown
+
+
+def thread_json(thread: Thread, live: bool, messages: list[tuple[Message, Body]] | None = None) -> Json:
+    """A thread, with its messages where they are given."""
+    shown: Json = {
+        "thread_id": thread.thread_id,
+        "user_id": thread.user_id,
+        "connection_id": thread.connection_id,
+        "subject": thread.subject,
+        "state": "active" if live else "stopped",
+        "contacts": [
+            {"address": c.address, "name": c.name or None, "contact_id": c.contact_id or None} for c in thread.contacts
+        ],
+        "started_at": rfc3339(thread.started_at),
+    }
+    if messages is not None:
+        shown["messages"] = [whole_message_json(message, body) for message, body in messages]
+    return shown
+
+
+def event_json(event: Event) -> Json:
+    """An event with its delivery and attempts."""
+    return event.payload() | {
+        "delivery": event.delivery,
+        "due_at": rfc3339(event.due_at),
+        "attempts": [
+            {
+                "at": rfc3339(a.at),
+                "duration_s": round(a.duration_s, 3),
+                "status": a.status,
+                "error": a.error or None,
+                "answer": a.answer,
+            }
+            for a in event.attempts
+        ],
+    }
+
+
+def threads_json(threads: list[tuple[Thread, bool]], limit: int) -> Json:
+    """A page of threads, of which one more than `limit` was asked for."""
+    shown = [thread_json(thread, live) for thread, live in threads[:limit]]
+    return {"threads": shown, "next_after": shown[-1]["thread_id"] if len(threads) > limit else None}
+
+
+def events_json(events: list[Event], after: int, has_more: bool) -> Json:
+    """A page of the feed."""
+    next_after = events[-1].sequence if events else after
+    return {"events": [e.payload() for e in events], "next_after": next_after, "has_more": has_more}
+
+
+def deleted_json(connection: Connection) -> Json:
+    """The answer to a delete."""
+    nothing = {"messages": 0, "attachments": 0, "events": 0, "anchors": 0}
+    return {"connection_id": connection.connection_id, "erased": nothing}
+
+
+def status_json(waiting: Mapping[str, int], connections: Mapping[str, int]) -> Json:
+    """How the app is doing."""
+    queues = {
+        name: {"waiting": count, "poison": waiting.get(f"{name}-poison", 0)}
+        for name, count in waiting.items()
+        if not name.endswith("-poison")
+    }
+    return {"queues": queues, "connections": dict(connections)}
+
+
+def file(attachment: Attachment, content: bytes) -> func.HttpResponse:
+    """A file's bytes, to be saved and never shown: what a sender calls it is not believed (RFC 6266, RFC 8187)."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in attachment.name)
+    encoded = quote(attachment.name, safe="")
+    return func.HttpResponse(
+        content,
+        headers=SAFE_HEADERS | {"Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"},
+        mimetype="application/octet-stream",
+    )
+
+
+def validation(token: str) -> func.HttpResponse:
+    """The answer to Graph's validation of an address: the token, as plain text."""
+    if not usable_validation_token(token):
+        raise errors.MalformedRequest("validationToken is no token of Microsoft Graph.")
+    return func.HttpResponse(token, headers=SAFE_HEADERS, mimetype="text/plain", charset="utf-8")
+
+
+def accepted() -> func.HttpResponse:
+    """202 without a body."""
+    return func.HttpResponse(status_code=int(HTTPStatus.ACCEPTED), headers=SAFE_HEADERS, mimetype="text/plain")
