@@ -12,6 +12,7 @@ import pytest
 
 from sync import api, wiring
 from sync.api import browser, models, problems
+from sync.api.answers import SAFE_HEADERS
 from sync.domain import errors, sender_rule
 from sync.domain.errors import Refusal, SyncError
 from tests.unit.http_request import REQUEST_ID, Context, request
@@ -195,6 +196,6 @@ async def test_every_answer_is_safe_to_open() -> None:
     ]
     for response in answers:
         assert SAFE_HEADERS.items() <= dict(response.headers).items()
-    policy = answers.SAFE_HEADERS["Content-Security-Policy"]
+    policy = SAFE_HEADERS["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
