@@ -6,6 +6,7 @@ keeps too (it ignores If-Match there, https://github.com/Azure/Azurite/issues/12
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal
 
@@ -16,6 +17,10 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 
 from sync.adapters.rows import Row
 from sync.domain.errors import Conflict
+
+#: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model (characters disallowed in keys)
+_IMPOSSIBLE_IN_KEY = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
+MAX_KEY_CHARS = 512  # 1 KiB of UTF-16
 
 Change = tuple[Literal["create", "upsert"], Row]
 
@@ -57,7 +62,9 @@ class Table:
         self._making = asyncio.Lock()
 
     async def get(self, partition: str, row: str) -> tuple[Row, str] | None:
-        """A row with its ETag."""
+        """A row with its ETag. No row has a key that tables can't hold, so that such a key, come from outside, finds none."""
+        if _IMPOSSIBLE_IN_KEY.search(row) or len(row) > MAX_KEY_CHARS:
+            return None
         await self._ensure_made()
         try:
             entity = await self._client.get_entity(partition, row)

@@ -1,16 +1,20 @@
 """What comes into a thread from outside of the CRM: whose it is, how it was recognised, and what the CRM is told of it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
+import httpx
 import pytest
+import pytest_asyncio
 
+from tests.cloud.local import LocalCloud
 from tests.e2e.account import Connected, Json
 from tests.e2e.conversation import (
     ADA,
     BOB,
     BOB_IN_CC,
     Arrival,
+    Played,
     answers,
     arrives,
     at_rest,
@@ -18,10 +22,10 @@ from tests.e2e.conversation import (
     slips_in,
     synced,
     told,
+    users,
 )
 
 COLLEAGUE = "carol@elsewhere.example"
-SUBJECT = "Our offer"
 #: A message between the customer's people, which never came to the mailbox.
 UNKNOWN = "<between@customer.example>"
 
@@ -76,16 +80,16 @@ async def colleague_in_new_conversation(to: Connected, offer: Json) -> Arrival:
 
 async def only_references(to: Connected, offer: Json) -> Arrival:
     ids = ["<before@customer.example>", offer["internet_message_id"], UNKNOWN]
-    return await arrives(to, ADA, f"AW: {SUBJECT}", references=ids, in_reply_to=UNKNOWN)
+    return await arrives(to, ADA, f"AW: {offer['subject']}", references=ids, in_reply_to=UNKNOWN)
 
 
 async def only_conversation_index(to: Connected, offer: Json) -> Arrival:
     index_of = in_mailbox(to, offer["internet_message_id"])
-    return slips_in(to, ADA, f"RE: {SUBJECT}", visible_to=to.email, index_of=index_of)
+    return slips_in(to, ADA, f"RE: {offer['subject']}", visible_to=to.email, index_of=index_of)
 
 
 async def only_conversation_id(to: Connected, offer: Json) -> Arrival:
-    return await arrives(to, ADA, SUBJECT, conversation="same")
+    return await arrives(to, ADA, offer["subject"], conversation="same")
 
 
 async def out_of_office(to: Connected, offer: Json) -> Arrival:
@@ -94,7 +98,7 @@ async def out_of_office(to: Connected, offer: Json) -> Arrival:
 
 async def user_in_bcc(to: Connected, offer: Json) -> Arrival:
     answered = offer["internet_message_id"]
-    return slips_in(to, ADA, f"RE: {SUBJECT}", visible_to="boss@customer.example", in_reply_to=answered)
+    return slips_in(to, ADA, f"RE: {offer['subject']}", visible_to="boss@customer.example", in_reply_to=answered)
 
 
 async def filed_by_a_rule(to: Connected, offer: Json) -> Arrival:
@@ -129,13 +133,27 @@ WAYS: dict[Way, Expected] = {
 }
 
 
-@pytest.mark.parametrize(("way", "expected"), WAYS.items(), ids=[way.__name__ for way in WAYS])
-async def test_what_belongs_to_the_thread_is_told(connected: Connected, way: Way, expected: Expected) -> None:
-    """Whoever wrote it, wherever it lies and by whichever key it is known: it is told once, as what it is."""
-    offer = await connected.sent(cc=BOB_IN_CC)
+type ByWay = Played[Way, tuple[Connected, Json, Json]]
 
-    message = await synced(connected, await way(connected, offer))
-    await at_rest(connected)
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def by_way(cloud: LocalCloud, http: httpx.AsyncClient) -> AsyncIterator[ByWay]:
+    """For each way its offer and what was told of the message; all of it in one mailbox, each in a thread of its own."""
+    async with users(cloud, http, 1) as (connected,):
+
+        async def play(way: Way) -> tuple[Connected, Json, Json]:
+            offer = await connected.sent(cc=BOB_IN_CC, subject=way.__name__)
+            return connected, offer, await synced(connected, await way(connected, offer))
+
+        played = await Played.at_once(WAYS, play)
+        await at_rest(connected)
+        yield played
+
+
+@pytest.mark.parametrize(("way", "expected"), WAYS.items(), ids=[way.__name__ for way in WAYS])
+async def test_what_belongs_to_the_thread_is_told(by_way: ByWay, way: Way, expected: Expected) -> None:
+    """Whoever wrote it, wherever it lies and by whichever key it is known: it is told once, as what it is."""
+    connected, offer, message = by_way[way]
 
     sender = connected.email if expected.origin == "outlook" else expected.sender
     in_reply_to = offer["internet_message_id"] if expected.in_reply_to == "the offer" else expected.in_reply_to
@@ -160,7 +178,10 @@ async def test_what_belongs_to_the_thread_is_told(connected: Connected, way: Way
         "in_reply_to": in_reply_to,
         "body_truncated": False,
     }
-    assert told(connected) == [("message.sent", offer["message_id"]), ("message.synced", message["message_id"])]
+    assert told(connected, offer["thread_id"]) == [
+        ("message.sent", offer["message_id"]),
+        ("message.synced", message["message_id"]),
+    ]
     shown = (await connected.api.message(message["message_id"])).json()
     assert shown == message | {"status": "synced"}
 
@@ -216,7 +237,7 @@ async def test_times_and_people_are_the_mailboxes(connected: Connected) -> None:
     assert message["from"] == {"address": ADA, "name": "Ada Qüist"}
     assert message["to"] == [{"address": connected.email, "name": connected.person.name}]
     assert message["cc"] == [{"address": BOB, "name": "Bob"}]
-    assert message["subject"] == f"RE: {SUBJECT}"
+    assert message["subject"] == "RE: Our offer"
     assert message["received_at"] == f"{kept.received_at:%Y-%m-%dT%H:%M:%S}.000Z"
     assert message["sent_at"] == f"{kept.sent_at:%Y-%m-%dT%H:%M:%S}.000Z"
 

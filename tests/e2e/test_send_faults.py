@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,7 +17,7 @@ from sync.jobs import SendMail
 from tests.cloud.local import LocalCloud
 from tests.cloud.polling import eventually
 from tests.cloud.request_log import kind_of_call
-from tests.e2e.account import Account, Connected, Json, unique
+from tests.e2e.account import Connected, Json, unique
 from tests.e2e.conversation import (
     answers,
     at_rest,
@@ -26,10 +25,10 @@ from tests.e2e.conversation import (
     fault,
     heard_of,
     left,
-    newly_connected,
     switched,
     synced,
     told,
+    users,
     writes,
 )
 
@@ -58,14 +57,10 @@ FAULTS: dict[str, tuple[str, Json, int]] = {
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def by_fault(account: Account) -> AsyncIterator[dict[str, Connected]]:
+async def by_fault(cloud: LocalCloud, http: httpx.AsyncClient) -> AsyncIterator[dict[str, Connected]]:
     """For each fault an account of its own, so that all of them can happen at once: the app waits up to 15 s in between."""
-    async with AsyncExitStack() as apis:
-        accounts = [
-            Account(account.cloud, await apis.enter_async_context(account.cloud.api(unique("acme"))), account.http)
-            for _ in FAULTS
-        ]
-        yield dict(zip(FAULTS, await asyncio.gather(*map(newly_connected, accounts)), strict=True))
+    async with users(cloud, http, len(FAULTS)) as connected:
+        yield dict(zip(FAULTS, connected, strict=True))
 
 
 async def test_one_email_whatever_graph_answers(by_fault: dict[str, Connected]) -> None:
@@ -120,22 +115,24 @@ async def test_a_file_is_not_added_twice(connected: Connected, applied: bool) ->
     ],
     ids=["copy late", "copy late and hidden", "id changes", "Message-ID changes", "both change"],
 )
-@pytest.mark.parametrize("lost", [False, True], ids=["answered", "answer lost"])
-async def test_the_copy_in_sent_items_is_known_again(connected: Connected, doubt: Json, lost: bool) -> None:
-    """However Exchange treats the copy, one email leaves, the CRM hears of it once, and the contact's answer comes in."""
-    if lost:
-        await fault(connected, SEND, **TIMEOUT, **APPLIED)
-    async with switched(connected, **doubt):
-        sent = await connected.sent()
-        await at_rest(connected)
-    [mail] = left(connected)
-    assert mail["internet_message_id"] == sent["internet_message_id"]
+async def test_the_copy_in_sent_items_is_known_again(cloud: LocalCloud, http: httpx.AsyncClient, doubt: Json) -> None:
+    """
+    However Exchange treats the copy, one email leaves, the CRM hears of it once, and the contact's answer comes in.
 
-    arrival = await answers(connected, sent, conversation="new")
+    So too where Graph's answer to the send was lost.
+    """
+    async with users(cloud, http, 2) as (answered, unanswered):
+        await fault(unanswered, SEND, **TIMEOUT, **APPLIED)
+        async with switched(answered, **doubt):
+            offers = await asyncio.gather(answered.sent(), unanswered.sent())
+            await at_rest(answered)
 
-    answer = await synced(connected, arrival)
-    assert answer["thread_id"] == sent["thread_id"]
-    assert told(connected) == [("message.sent", sent["message_id"]), ("message.synced", answer["message_id"])]
+        for connected, sent in zip((answered, unanswered), offers, strict=True):
+            [mail] = left(connected)
+            assert mail["internet_message_id"] == sent["internet_message_id"]
+            answer = await synced(connected, await answers(connected, sent, conversation="new"))
+            assert answer["thread_id"] == sent["thread_id"]
+            assert told(connected) == [("message.sent", sent["message_id"]), ("message.synced", answer["message_id"])]
 
 
 async def in_flight(by: Connected, ending: str) -> None:
