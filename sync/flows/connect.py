@@ -15,6 +15,7 @@ from sync.domain import sign_in as rule
 from sync.domain.connection import Connection, Mailbox, State
 from sync.domain.errors import (
     CompletionCodeExpired,
+    CompletionInProgress,
     Conflict,
     Declined,
     Gone,
@@ -45,7 +46,6 @@ from sync.jobs import WatchMailbox
 
 #: Without these the sync can't work; the user may untick none of them.
 REQUIRED_SCOPES = frozenset(("mail.readwrite", "mail.send"))
-IN_USE = "Another call is using this completion code, or died while it did. If that call brought no answer, start a new sign-in."
 #: How long a delete waits for Graph before it leaves the clean-up to the queue, in seconds.
 CLOSE_PATIENCE_S = 5.0
 
@@ -140,11 +140,11 @@ class Connect:
                 raise CompletionCodeExpired
             return connection
         if sign_in.step is not Step.PARKED:
-            raise CompletionCodeExpired(IN_USE)
+            raise CompletionInProgress
         try:
             sign_in = await self.sign_ins.save(replace(sign_in, step=Step.REDEEMING))
         except Conflict as conflict:
-            raise CompletionCodeExpired(IN_USE) from conflict
+            raise CompletionInProgress from conflict
         try:
             grant, mailbox = await self._redeem(sign_in)
             connection = await self._take_over(account_id, user_id, mailbox, grant)

@@ -194,7 +194,7 @@ async def test_of_two_completions_at_once_one_redeems(world: World) -> None:
     """The other is told that the code is in use; afterwards it would get the connection."""
     code = await world.completion_code(DANA)
     ends = await asyncio.gather(complete(world, code), complete(world, code), return_exceptions=True)
-    assert sorted(type(end).__name__ for end in ends) == ["CompletionCodeExpired", "Connection"]
+    assert sorted(type(end).__name__ for end in ends) == ["CompletionInProgress", "Connection"]
     assert world.faults.count("entra.redeem") == 1
     assert (await complete(world, code)).user_id == "u1"
 
