@@ -94,7 +94,7 @@ async def http_environment(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="enqueue", methods=["POST"])
 @app.queue_output(arg_name="out", queue_name="%WORK_QUEUE%", connection="AzureWebJobsStorage")
-async def http_enqueue(req: func.HttpRequest, out: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
+async def http_enqueue(req: func.HttpRequest, out: func.Out[List[str]]) -> func.HttpResponse:
     """Queue the items of the body, a JSON list."""
     out.set(req.get_json())
     return func.HttpResponse(status_code=202)
