@@ -88,17 +88,19 @@ async def test_two_clouds_share_nothing() -> None:
 async def test_an_app_that_cannot_be_loaded_is_told_and_leaves_nothing_running() -> None:
     """The error is the app's own, and what had been started before it is stopped."""
     cloud = LocalCloud(app_folder=BROKEN)
+    before = children_of(os.getpid())
 
     with pytest.raises(AppLoadError, match="RuntimeError"):
         await cloud.start()
 
     assert not any(listens(address) for address in addresses_of(cloud))
-    assert not await eventually_no_children(os.getpid())
+    await only_these_children(before)
 
 
 async def test_a_start_that_is_cancelled_leaves_nothing_running() -> None:
     """Ctrl-C while things are starting stops those that were quick."""
     cloud = LocalCloud(app_folder=HEALTHY)
+    before = children_of(os.getpid())
     starting = asyncio.create_task(cloud.start())
 
     async def quick_ones_are_up() -> bool:
@@ -110,17 +112,16 @@ async def test_a_start_that_is_cancelled_leaves_nothing_running() -> None:
         await starting
 
     assert not any(listens(address) for address in addresses_of(cloud))
-    assert not await eventually_no_children(os.getpid())
+    await only_these_children(before)
 
 
-async def eventually_no_children(pid: int) -> set[int]:
-    """Empty once this process has no running child any more."""
+async def only_these_children(before: set[int]) -> None:
+    """Wait until this process has no running child but those it had before, of other tests' clouds."""
 
-    async def none_left() -> bool:
-        return not any(is_running(child) for child in children_of(pid))
+    async def none_new() -> bool:
+        return not any(is_running(child) for child in children_of(os.getpid()) - before)
 
-    await eventually(none_left, "the children to end", timeout=10)
-    return {child for child in children_of(pid) if is_running(child)}
+    await eventually(none_new, "the children to end", timeout=10)
 
 
 @pytest.fixture
