@@ -130,6 +130,7 @@ class Wiring:
     @cached_property
     def send(self) -> "Send":
         """Sending through the mailbox."""
+        from sync.flows.draft import Drafting
         from sync.flows.send import Send
 
         return Send(
@@ -139,6 +140,7 @@ class Wiring:
             content=self._content,
             work=self._work,
             mail=self._mail,
+            drafting=Drafting(self._anchors, self._journal, self._content, self._mail),
             reconnect=self._reconnect,
             clock=now,
         )

@@ -80,7 +80,9 @@ class Played[Case, Outcome]:
         return outcome
 
 
-async def arrives(to: Connected, sender: str, subject: str, text: str = "As discussed.", **more: Any) -> Arrival:
+async def arrives(
+    to: Connected, sender: str | Json, subject: str, text: str | None = "As discussed.", **more: Any
+) -> Arrival:
     """Mail from outside. more: further fields of Graph's `POST /_lab/mail`, as `in_reply_to` or `folder`."""
     mail = {"to": to.email, "from": sender, "subject": subject, "text": text, "conversation": "new"} | more
     given = {name: value for name, value in mail.items() if value is not None}
@@ -88,7 +90,9 @@ async def arrives(to: Connected, sender: str, subject: str, text: str = "As disc
     return Arrival(arrived["internet_message_id"], arrived["id"])
 
 
-async def answers(to: Connected, message: Json, sender: str = ADA, text: str = "Gladly.", **more: Any) -> Arrival:
+async def answers(
+    to: Connected, message: Json, sender: str | Json = ADA, text: str | None = "Gladly.", **more: Any
+) -> Arrival:
     """An answer to this message of a thread, as mail programs write it, in the same conversation."""
     subject = message["subject"] if message["subject"].startswith("RE: ") else f"RE: {message['subject']}"
     answered = {"in_reply_to": message["internet_message_id"], "conversation": "same"}

@@ -1,5 +1,6 @@
 """Files of a thread, from the mailbox to the CRM's download: which sync, which do not and why, and that no byte changes."""
 
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -61,7 +62,7 @@ HOSTILE: list[tuple[str, bytes, str | None, str]] = [
 ]
 
 
-async def with_files(to: Connected, *given: Json, **more: object) -> list[Json]:
+async def with_files(to: Connected, *given: Json, **more: Any) -> list[Json]:
     """What the CRM is told of these files on an answer of the contact."""
     offer = await to.sent()
     message = await synced(to, await answers(to, offer, attachments=list(given), **more))

@@ -7,7 +7,7 @@ import pytest
 from tests import files
 from tests.cloud.request_log import kind_of_call
 from tests.cloud.stage import attached
-from tests.e2e.account import Connected
+from tests.e2e.account import Connected, Json
 from tests.e2e.conversation import (
     ADA,
     answers,
@@ -33,7 +33,7 @@ LINK = attached("Shared.pdf", "application/pdf", b"") | {"kind": "reference"}
 
 
 @pytest.mark.parametrize("mail", [{}, {"attachments": [PDF, PNG]}, {"text": "long " * 50_000}])
-async def test_an_unrelated_message_costs_one_call(connected: Connected, mail: dict[str, object]) -> None:
+async def test_an_unrelated_message_costs_one_call(connected: Connected, mail: Json) -> None:
     """One GET, whatever is on it."""
     arrival = await arrives(connected, ADA, "Unrelated", **mail)
     await at_rest(connected)

@@ -7,7 +7,7 @@ import pytest
 from sync.domain.connection import Connection
 from sync.domain.errors import Throttled, Unclear
 from sync.domain.outgoing import OutgoingFile
-from sync.flows.send import LOOKS_FOR_LOST_DRAFT
+from sync.flows.draft import LOOKS_FOR_LOST_DRAFT
 from tests.unit.flows.sent_once import DAY, TEXT, assert_sent_once, outcomes
 from tests.unit.flows.world import World
 

@@ -23,6 +23,7 @@ from sync.flows import receive
 from sync.flows.accept import Accept
 from sync.flows.connect import Connect
 from sync.flows.deliver import Deliver
+from sync.flows.draft import Drafting
 from sync.flows.receive import Receive
 from sync.flows.reconnect import Reconnect
 from sync.flows.send import Send
@@ -110,6 +111,7 @@ class World:
             content=self.content,
             work=self.work,
             mail=self.mail,
+            drafting=Drafting(self.anchors, self.journal, self.content, self.mail),
             reconnect=reconnect,
             clock=self.clock,
         )
