@@ -71,7 +71,7 @@ async def http_get_connection(req: func.HttpRequest, context: func.Context) -> f
 @api.endpoint
 async def http_delete_connection(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     api.refuse_erase(req)
-    connection = await flows.connect.delete(api.account_of(req), api.user_of(req))
+    connection = await flows.disconnect.delete(api.account_of(req), api.user_of(req))
     return api.answer(api.deleted_json(connection))
 
 

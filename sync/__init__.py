@@ -10,8 +10,9 @@ How data moves. Rows are the truth, queue messages (in brackets) are wake-up poi
               Microsoft -> http_oauth_callback -> flows/connect.park -> sealed row              => 302 CRM
               CRM -> http_complete_sign_in -> flows/connect.complete -> entra -> connections -> [mailbox-watch]
               [mailbox-watch] -> queue_mailbox_watch -> flows/watch.keep -> graph_subscriptions -> [crm-deliveries]
+    delete    CRM -> http_delete_connection -> flows/disconnect -> connections -> graph_subscriptions   => 200
     send      CRM -> http_send_message -> flows/accept -> domain/sender_rule, outgoing -> journal -> [mail-sends]
-              [mail-sends] -> queue_mail_send -> flows/send -> graph_mail -> journal -> [crm-deliveries]
+              [mail-sends] -> queue_mail_send -> flows/send, draft -> graph_mail -> journal -> [crm-deliveries]
     receive   Graph -> http_graph_notifications -> flows/receive.acknowledge -> domain/notification -> [mail-changes]
               [mail-changes] -> queue_mail_change -> flows/receive.fetch -> graph_mail -> domain/thread_rule,
               attachment_rule -> journal -> [crm-deliveries]

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sync.flows.accept import Accept
     from sync.flows.connect import Connect
     from sync.flows.deliver import Deliver
+    from sync.flows.disconnect import Disconnect
     from sync.flows.receive import Receive
     from sync.flows.reconnect import Reconnect
     from sync.flows.send import Send
@@ -96,13 +97,20 @@ class Wiring:
             entra=self._entra,
             tokens=self._tokens,
             mail=self._mail,
-            subscriptions=self._subscriptions,
+            disconnect=self.disconnect,
             sealing=self._sealing,
             clock=now,
             new_secret=new_secret,
             public_base_url=self.settings.public_base_url,
             allowed_return_origins=self.settings.allowed_return_origins,
         )
+
+    @cached_property
+    def disconnect(self) -> "Disconnect":
+        """The end of connections."""
+        from sync.flows.disconnect import Disconnect
+
+        return Disconnect(self._connections, self._journal, self._work, self._tokens, self._subscriptions, now)
 
     @cached_property
     def watch(self) -> "Watch":
@@ -115,6 +123,7 @@ class Wiring:
             work=self._work,
             tokens=self._tokens,
             subscriptions=self._subscriptions,
+            disconnect=self.disconnect,
             reconnect=self._reconnect,
             clock=now,
             signing_key=self.settings.signing_keys[0],

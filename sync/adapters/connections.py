@@ -3,7 +3,7 @@ The table `connections`.
 
     account|<account>    user|<user>    the user's current connection: one row, so that taking over and ending are one write
     connection|<id>      owner          whose connection that is or was; once another took its place, how it was then
-    mailbox|<hash>       <id>           the connections there ever were to a mailbox
+    mailbox|<hash>       <id>           the connections to a mailbox that have not ended
 """
 
 from dataclasses import replace
@@ -48,6 +48,10 @@ class ConnectionsTable:
         ids = [row["RowKey"] async for row, _ in rows if row["RowKey"] != connection.connection_id]
         others = [await self.by_id(connection_id) for connection_id in ids]
         return [other for other in others if other is not None and rule.share_subscription(connection, other)]
+
+    async def leave(self, connection: Connection) -> None:
+        """An ended connection is not looked at any more when others of its mailbox are sought."""
+        await self._table.delete(_mailbox(connection), connection.connection_id)
 
     async def introduce(self, connection: Connection) -> None:
         """Keep who owns this new connection, before it is saved as the current one."""

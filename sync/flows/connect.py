@@ -1,10 +1,9 @@
 """
-Connecting a mailbox: link, callback, completion. And what else happens to a connection by a person's wish: delete.
+Connecting a mailbox: link, callback, completion; also with another mailbox than before, which then takes its place.
 
 Nothing is asked of Microsoft's token endpoint before link, browser, state and the CRM's user are known to fit.
 """
 
-import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from sync.domain.errors import (
 from sync.domain.event import connection_event
 from sync.domain.sign_in import Grant, SignIn, Step
 from sync.flows.deliver import tell
+from sync.flows.disconnect import Disconnect
 from sync.flows.ports import (
     Clock,
     Connections,
@@ -38,7 +38,6 @@ from sync.flows.ports import (
     NewSecret,
     Sealing,
     SignIns,
-    Subscriptions,
     Tokens,
     Work,
 )
@@ -46,8 +45,6 @@ from sync.jobs import WatchMailbox
 
 #: Without these the sync can't work; the user may untick none of them.
 REQUIRED_SCOPES = frozenset(("mail.readwrite", "mail.send"))
-#: How long a delete waits for Graph before it leaves the clean-up to the queue, in seconds.
-CLOSE_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Connect:
     entra: Entra
     tokens: Tokens
     mail: Mail
-    subscriptions: Subscriptions
+    disconnect: Disconnect
     sealing: Sealing
     clock: Clock
     new_secret: NewSecret
@@ -163,33 +160,11 @@ class Connect:
 
     async def current(self, account_id: str, user_id: str) -> Connection:
         """The user's connection; raises NotFound where there never was one."""
-        connection = await self._users(account_id, user_id)
-        threads = await self.journal.count_threads(account_id, connection.connection_id)
-        return replace(connection, thread_count=threads)
-
-    async def delete(self, account_id: str, user_id: str) -> Connection:
-        """End the user's connection: first here, for everybody and at once, then at Graph. Again: the same answer."""
-        connection = await self._users(account_id, user_id)
-        ended_before = not connection.live
-        while connection.live:
-            await self._see_to(connection)
-            try:
-                connection = await self.connections.save(connection_rule.disconnected(connection))
-            except Conflict:
-                connection = await self._users(account_id, user_id)
-        now = self.clock()
-        await tell(self.journal, self.work, connection_event("connection.disconnected", connection, "ended", now), now)
-        if ended_before:  # an earlier call may have died before it closed anything
-            await self.work.promise(WatchMailbox(connection.connection_id), due_at=now + timedelta(minutes=1))
-        else:
-            await self._close(connection)
-        return connection
-
-    async def _users(self, account_id: str, user_id: str) -> Connection:
         connection = await self.connections.of_user(account_id, user_id)
         if connection is None:
             raise NotFound
-        return connection
+        threads = await self.journal.count_threads(account_id, connection.connection_id)
+        return replace(connection, thread_count=threads)
 
     async def _stored(self, handle: str) -> SignIn | None:
         sign_in_id = rule.sign_in_id_of(handle)
@@ -259,8 +234,8 @@ class Connect:
                 await self.connections.introduce(connection)
                 if current is not None:
                     await self.connections.retire(current)
-                    await self._see_to(current)
-            await self._see_to(connection)
+                    await self.disconnect.see_to(current)
+            await self.disconnect.see_to(connection)
             await self.tokens.keep(connection, grant.token_cache)
             try:
                 connection = await self.connections.save(connection)
@@ -270,26 +245,9 @@ class Connect:
                     await self.tokens.destroy(connection)
         if current is not None and current.live and not same:
             await tell_update(self.journal, self.work, connection, self.clock())
-            await self._close(connection_rule.disconnected(current))
+            await self.disconnect.close(connection_rule.disconnected(current))
         await self.work.promise(WatchMailbox(connection.connection_id), due_at=self.clock() + timedelta(minutes=1))
         return connection
-
-    async def _see_to(self, connection: Connection) -> None:
-        """Promise a look at a connection about to change: if this process dies, what is open for it is still put right."""
-        await self.work.postpone(WatchMailbox(connection.connection_id), self.clock() + timedelta(minutes=1))
-
-    async def _close(self, connection: Connection) -> None:
-        """Drop subscription and tokens of a connection that has ended; what does not work now is left to the queue."""
-        job = WatchMailbox(connection.connection_id)
-        await self.work.promise(job, due_at=self.clock() + timedelta(minutes=1), delay=timedelta(seconds=30))
-        if connection.subscription is None:
-            return  # one may be opening at this moment: whoever opens it still needs the tokens to close it
-        try:
-            async with asyncio.timeout(CLOSE_PATIENCE_S):
-                await close(connection, self.connections, self.subscriptions, self.tokens)
-        except (OutsideError, OperatorAlarm, TimeoutError):
-            return
-        await self.work.done(job)
 
 
 async def tell_update(journal: Journal, work: Work, connection: Connection, now: datetime) -> None:
@@ -298,13 +256,6 @@ async def tell_update(journal: Journal, work: Work, connection: Connection, now:
         previous_id, previous_email = connection.previous
         names = {"previous_connection_id": previous_id, "previous_email": previous_email}
         await tell(journal, work, connection_event("connection.updated", connection, "updated", now, **names), now)
-
-
-async def close(connection: Connection, connections: Connections, subscriptions: Subscriptions, tokens: Tokens) -> None:
-    """End at Graph what a connection had opened, unless others live by it, then destroy its tokens."""
-    if connection.subscription is not None and not await connections.sharing(connection):
-        await subscriptions.close(connection, connection.subscription)
-    await tokens.destroy(connection)
 
 
 def _new_id(new_secret: NewSecret) -> str:

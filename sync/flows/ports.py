@@ -55,6 +55,9 @@ class Connections(Protocol):
         now, every other live connection of the mailbox.
         """
 
+    async def leave(self, connection: Connection) -> None:
+        """An ended connection is not looked at any more when others of its mailbox are sought."""
+
     async def introduce(self, connection: Connection) -> None:
         """Keep who owns this new connection, before it is saved as the current one."""
 

@@ -15,8 +15,9 @@ from sync.domain.connection import Connection, State
 from sync.domain.errors import Conflict, Gone, OutsideError, ReconnectNeeded, Throttled
 from sync.domain.event import connection_event
 from sync.domain.notification import client_state, read_lifecycle
-from sync.flows.connect import close, tell_update
+from sync.flows.connect import tell_update
 from sync.flows.deliver import tell
+from sync.flows.disconnect import Disconnect
 from sync.flows.ports import Clock, Connections, Journal, Subscriptions, Tokens, Work
 from sync.flows.reconnect import Reconnect
 from sync.jobs import WatchMailbox
@@ -43,6 +44,7 @@ class Watch:
     work: Work
     tokens: Tokens
     subscriptions: Subscriptions
+    disconnect: Disconnect
     reconnect: Reconnect
     clock: Clock
     signing_key: bytes
@@ -58,7 +60,7 @@ class Watch:
                 await self.work.queue(WatchMailbox(other.connection_id, job.lifecycle, passed_on=True))
         try:
             if not connection.live:
-                await close(connection, self.connections, self.subscriptions, self.tokens)
+                await self.disconnect.close_at_graph(connection)
                 await self.work.done(job)
                 return
             if connection.state is State.NEEDS_RECONNECT:

@@ -99,6 +99,8 @@ async def test_connections_of_one_mailbox_know_of_each_other(stores: Stores) -> 
     assert await sharing_with(mine) == {"con_2", "con_3"}
     assert await sharing_with(replace(mine, subscription=None)) == {"con_2", "con_3", "con_6"}
     assert await sharing_with(connection("con_5", "u5", mailbox=bobs)) == set()
+    await connections.leave(connection("con_2", "u2"))
+    assert await sharing_with(mine) == {"con_3"}
 
 
 async def test_connections_are_counted_by_state(stores: Stores) -> None:

@@ -15,6 +15,7 @@ class FakeConnections:
         self._faults = faults
         self._current: VersionedRows[tuple[str, str], Connection] = VersionedRows()
         self._introduced: dict[str, Connection] = {}
+        self._left: set[str] = set()
 
     async def of_user(self, account_id: str, user_id: str) -> Connection | None:
         """The user's current connection, in any state."""
@@ -35,8 +36,13 @@ class FakeConnections:
     async def sharing(self, connection: Connection) -> list[Connection]:
         """The other live connections of the same mailbox that are told of it by the same subscription."""
         async with self._faults.at("connections.sharing"):
-            others = [c for c in self._current if c.connection_id != connection.connection_id]
+            others = [c for c in self._current if c.connection_id not in (connection.connection_id, *self._left)]
             return [other for other in others if rule.share_subscription(connection, other)]
+
+    async def leave(self, connection: Connection) -> None:
+        """An ended connection is not looked at any more when others of its mailbox are sought."""
+        async with self._faults.at("connections.leave"):
+            self._left.add(connection.connection_id)
 
     async def introduce(self, connection: Connection) -> None:
         """Keep who owns this new connection, before it is saved as the current one."""

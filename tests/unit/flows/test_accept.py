@@ -53,7 +53,7 @@ async def test_the_same_request_again_gets_the_first_answer(world: World, dana: 
     assert await world.accept.accept(ACCOUNT, "key", EMAIL, "hash") == first
     await world.settle()
     assert await world.accept.accept(ACCOUNT, "key", EMAIL, "hash") == first
-    await world.connect.delete(ACCOUNT, "u1")
+    await world.disconnect.delete(ACCOUNT, "u1")
     assert await world.accept.accept(ACCOUNT, "key", EMAIL, "hash") == first
     await world.settle()
     assert len(world.mail.outgoing) == 1

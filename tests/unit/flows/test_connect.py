@@ -184,7 +184,7 @@ async def test_completing_again_gives_the_same_connection(world: World) -> None:
     assert (await complete(world, code)).connection_id == first.connection_id
     assert world.faults.count("entra.redeem") == 1
 
-    await world.connect.delete(ACCOUNT, "u1")
+    await world.disconnect.delete(ACCOUNT, "u1")
     await world.connected(DANA)
     with pytest.raises(CompletionCodeExpired):
         await complete(world, code)

@@ -88,8 +88,8 @@ async def test_a_delete_ends_the_connection_in_every_state(world: World, before:
     await before(world)  # type: ignore[operator]
     if graph != "works":
         world.faults.fail("subscriptions.*", Unclear(), times=6)
-    first = await world.connect.delete(ACCOUNT, "u1")
-    second = await world.connect.delete(ACCOUNT, "u1")
+    first = await world.disconnect.delete(ACCOUNT, "u1")
+    second = await world.disconnect.delete(ACCOUNT, "u1")
     assert first.state is second.state is State.DISCONNECTED
     assert first.connection_id == second.connection_id
 
@@ -106,7 +106,7 @@ async def test_a_new_connect_after_a_delete_is_a_new_connection(world: World) ->
     """Even of the same mailbox: old threads stay with the old one."""
     first = await world.connected(DANA)
     await world.sent(first)
-    await world.connect.delete(ACCOUNT, "u1")
+    await world.disconnect.delete(ACCOUNT, "u1")
     second = await world.connected(DANA)
     assert second.connection_id != first.connection_id
     assert (await world.connect.current(ACCOUNT, "u1")).thread_count == 0

@@ -93,7 +93,7 @@ async def an_answer() -> World:
 async def a_send_into_a_thread_of_an_ended_connection() -> World:
     world = new_world()
     first = await world.sent(await world.connected(DANA))
-    await world.connect.delete(ACCOUNT, "u1")
+    await world.disconnect.delete(ACCOUNT, "u1")
     again = await world.connected(DANA)
     world.mail.outgoing.clear()
     await world.accepted(again, key="key-2", thread_id=first.thread_id)
@@ -286,7 +286,7 @@ async def test_a_delete_that_died_ends_the_connection_or_leaves_it_whole() -> No
             first_call = len(world.faults.calls)
             world.faults.crash_at(number, applied=applied)
             try:
-                await world.connect.delete(ACCOUNT, "u1")
+                await world.disconnect.delete(ACCOUNT, "u1")
                 calls = len(world.faults.calls) - first_call
             except Crash:
                 pass

@@ -155,7 +155,7 @@ async def test_a_disconnect_while_mail_is_read_leaves_nothing_told(
     """The user disconnects as we read a reply: from that moment on nothing of it reaches the CRM."""
 
     async def disconnect() -> None:
-        await world.connect.delete(ACCOUNT, "u1")
+        await world.disconnect.delete(ACCOUNT, "u1")
 
     files = [HeldFile("notes.txt", b"plain words", "text/plain")]
     world.mail.arrives(dana.mailbox, ADA.address, "RE: Offer", answers=copy, files=files)
@@ -169,7 +169,7 @@ async def test_a_thread_of_another_connection_does_not_catch_mail(
     world: World, dana: Connection, sent: Message, copy: MailboxMessage
 ) -> None:
     """A new connection to the same mailbox does not go on with the old one's threads."""
-    await world.connect.delete(ACCOUNT, "u1")
+    await world.disconnect.delete(ACCOUNT, "u1")
     await world.connected(dana.mailbox.email)
     world.mail.arrives(dana.mailbox, ADA.address, "RE: Offer", answers=copy)
     await world.settle()

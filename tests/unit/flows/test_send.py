@@ -63,7 +63,7 @@ async def test_two_workers_on_one_message_send_one_email(world: World, dana: Con
 async def test_a_delete_of_the_connection_stops_what_was_not_sent(world: World, dana: Connection) -> None:
     """Disconnected before the worker came: nothing leaves, and the CRM is told why."""
     message = await world.accepted(dana)
-    await world.connect.delete(ACCOUNT, "u1")
+    await world.disconnect.delete(ACCOUNT, "u1")
     await world.settle()
 
     assert world.mail.outgoing == []
@@ -76,7 +76,7 @@ async def test_a_delete_while_the_worker_is_at_it_stops_the_send(world: World, d
     """Up to the moment of /send itself a disconnect keeps the email from leaving."""
 
     async def disconnect() -> None:
-        await world.connect.delete(ACCOUNT, "u1")
+        await world.disconnect.delete(ACCOUNT, "u1")
 
     await world.accepted(dana, files=[TEXT])
     world.faults.meanwhile(call, disconnect)
@@ -176,7 +176,7 @@ async def test_a_send_takes_up_a_thread_of_an_ended_connection_again(world: Worl
     """Old threads stay stopped after a new connect, until the CRM sends into one: then answers to it sync again."""
     first = await world.sent(dana)
     copy = world.mail.sent_copy(first.message_id)
-    await world.connect.delete(ACCOUNT, "u1")
+    await world.disconnect.delete(ACCOUNT, "u1")
     again = await world.connected(dana.mailbox.email)
     assert again.connection_id != dana.connection_id
     world.mail.arrives(dana.mailbox, ADA.address, "RE: Offer", answers=copy)

@@ -99,7 +99,7 @@ async def test_a_delete_while_the_subscription_is_being_opened_leaves_none(world
     await world.connect.complete(ACCOUNT, "u1", await world.completion_code(DANA))
 
     async def disconnect() -> None:
-        await world.connect.delete(ACCOUNT, "u1")
+        await world.disconnect.delete(ACCOUNT, "u1")
 
     world.faults.meanwhile("subscriptions.open", disconnect, applied=True)
     await world.settle(timedelta(hours=2))

@@ -23,6 +23,7 @@ from sync.flows import receive
 from sync.flows.accept import Accept
 from sync.flows.connect import Connect
 from sync.flows.deliver import Deliver
+from sync.flows.disconnect import Disconnect
 from sync.flows.draft import Drafting
 from sync.flows.receive import Receive
 from sync.flows.reconnect import Reconnect
@@ -78,6 +79,9 @@ class World:
         self._secrets = count(1)
 
         reconnect = Reconnect(self.connections, self.journal, self.work, self.clock)
+        self.disconnect = Disconnect(
+            self.connections, self.journal, self.work, self.tokens, self.subscriptions, self.clock
+        )
         self.connect = Connect(
             sign_ins=self.sign_ins,
             connections=self.connections,
@@ -86,7 +90,7 @@ class World:
             entra=self.entra,
             tokens=self.tokens,
             mail=self.mail,
-            subscriptions=self.subscriptions,
+            disconnect=self.disconnect,
             sealing=FakeSealing(),
             clock=self.clock,
             new_secret=lambda: f"secret{next(self._secrets)}",
@@ -99,6 +103,7 @@ class World:
             work=self.work,
             tokens=self.tokens,
             subscriptions=self.subscriptions,
+            disconnect=self.disconnect,
             reconnect=reconnect,
             clock=self.clock,
             signing_key=SIGNING_KEY,
