@@ -80,7 +80,7 @@ class LocalCloud:
         self.directory = Directory(self.clock)
         self.azurite = Azurite()
         self.entra = EntraEmulator(self.directory, self.clock, ports.entra)
-        self.graph = GraphEmulator(self.directory, self.clock, ports.graph)
+        self.graph = GraphEmulator(self.directory, self.clock, ports.graph, sign_token=self.entra.sign_for_tenant)
         self.smtp = SmtpSink(ports.smtp)
 
         given = dict(settings or {})

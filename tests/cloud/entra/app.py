@@ -5,7 +5,8 @@ Fidelity. What is imitated, from which document, and what is not, is at the top 
 lists them. For all of them: no live tenant was asked, state is in memory, addresses are http.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from aiohttp import web
 
@@ -76,6 +77,10 @@ class EntraEmulator:
         """
         app = RegisteredApp(client_id, client_secret, tuple(redirect_uris), name, managed_identity)
         self._state.clients.register(app)
+
+    def sign_for_tenant(self, tenant_id: str, claims: Mapping[str, Any]) -> str:
+        """A JWT of this tenant's issuer: how Graph proves itself in rich notifications (`GraphEmulator`'s `sign_token`)."""
+        return self._state.key.sign({"iss": f"{self.url}/{tenant_id}/v2.0", **claims})
 
     def managed_identity_token(self, principal_id: str, lifetime_seconds: int = 3600) -> str:
         """A token of that managed identity for `api://AzureADTokenExchange`: what an app sends as `client_assertion`."""

@@ -29,6 +29,18 @@ async def test_id_token_is_signed_with_the_published_key(
     assert "nonce" not in _claims((await refresh(browser, await new_refresh_token(browser, entra))).json()["id_token"])
 
 
+async def test_graphs_proofs_verify_with_the_published_key(browser: httpx.AsyncClient, entra: EntraEmulator) -> None:
+    """What Graph puts into rich notifications to prove itself is signed by the tenant's issuer, as a receiver checks it."""
+    tenant = "8cb7868a-71e7-5e04-918b-4d0d240f944a"
+    token = entra.sign_for_tenant(tenant, {"aud": CLIENT_ID, "azp": "graph"})
+    keys = jwt.PyJWKSet.from_dict((await browser.get("/common/discovery/v2.0/keys")).json())
+
+    key = keys[jwt.get_unverified_header(token)["kid"]]
+    claims = jwt.decode(token, key, ["RS256"], audience=CLIENT_ID, issuer=f"{entra.url}/{tenant}/v2.0")
+
+    assert claims["azp"] == "graph"
+
+
 def _claims(token: str) -> dict[str, Any]:
     return jwt.decode(token, options={"verify_signature": False})
 
