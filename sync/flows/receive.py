@@ -121,7 +121,7 @@ class Receive:
         if message is None or not message.status.final:
             return False
         if message.status is Status.SYNCED:
-            await self._tell(message)
+            await self._tell(message, await self.content.body(message.body_blob))
         else:
             await self.send.tell_outcome(message)
         return True
@@ -161,7 +161,8 @@ class Receive:
             await self._attachment(connection, mail, file, ids.attachment_id(message_id, i))
             for i, file in enumerate(content.files)
         ]
-        body_blob = await self.content.put_body(connection.account_id, message_id, Body(content.html, content.text))
+        body = Body(content.html, content.text)
+        body_blob = await self.content.put_body(connection.account_id, message_id, body)
         thread = await self._add_people(thread, mail)
         message = found_in_mailbox(
             mail,
@@ -177,7 +178,7 @@ class Receive:
         if current is None or not current.live:
             return  # the user disconnected while we read
         await self.anchors.add(connection.connection_id, anchors_of(mail, thread.thread_id))
-        await self._tell(message)
+        await self._tell(message, body)
         await self.anchors.remember(connection.connection_id, mail.graph_id, message_id)
 
     async def _thread(self, connection: Connection, thread_id: str) -> Thread | None:
@@ -217,8 +218,7 @@ class Receive:
             except Conflict:
                 thread = await self.journal.thread(thread.account_id, thread.thread_id) or wider
 
-    async def _tell(self, message: Message) -> None:
-        body = await self.content.body(message.body_blob)
+    async def _tell(self, message: Message, body: Body) -> None:
         now = self.clock()
         await tell(self.journal, self.work, message_event("message.synced", message, body, now), now, message)
 
