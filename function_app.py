@@ -186,6 +186,11 @@ async def queue_mailbox_watch(msg: func.QueueMessage) -> None:
     await flows.watch.keep(jobs.WatchMailbox.from_json(msg.get_body().decode()))
 
 
+@app.queue_trigger(arg_name="msg", queue_name=jobs.MAILBOX_CATCH_UP, connection=STORAGE)
+async def queue_mailbox_catch_up(msg: func.QueueMessage) -> None:
+    await flows.catching_up.look_through(jobs.CatchUp.from_json(msg.get_body().decode()))
+
+
 @app.queue_trigger(arg_name="msg", queue_name=jobs.MAIL_SENDS, connection=STORAGE)
 async def queue_mail_send(msg: func.QueueMessage) -> None:
     await flows.send.deliver(jobs.SendMail.from_json(msg.get_body().decode()))

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar, Self
 
 MAILBOX_WATCH = "mailbox-watch"
+MAILBOX_CATCH_UP = "mailbox-catch-up"
 MAIL_SENDS = "mail-sends"
 MAIL_CHANGES = "mail-changes"
 CRM_DELIVERIES = "crm-deliveries"
-QUEUES = (MAILBOX_WATCH, MAIL_SENDS, MAIL_CHANGES, CRM_DELIVERIES)
+QUEUES = (MAILBOX_WATCH, MAILBOX_CATCH_UP, MAIL_SENDS, MAIL_CHANGES, CRM_DELIVERIES)
 POISON_SUFFIX = "-poison"
 
 
@@ -58,6 +59,25 @@ class WatchMailbox(Job):
 
 
 @dataclass(frozen=True)
+class CatchUp(Job):
+    """
+    Look through a mailbox for mail that nobody told us of.
+
+    `since`: from which time of receipt on (RFC 3339), empty: from where the last look ended; `page_size` messages at a time.
+    """
+
+    queue: ClassVar[str] = MAILBOX_CATCH_UP
+    connection_id: str
+    since: str = ""
+    page_size: int = 50
+
+    @property
+    def key(self) -> str:
+        """One piece of work for each connection, however far it has come."""
+        return f"{self.queue}|{self.connection_id}"
+
+
+@dataclass(frozen=True)
 class SendMail(Job):
     """Bring an accepted message a step nearer to being sent."""
 
@@ -96,4 +116,6 @@ class DeliverEvent(Job):
     event_id: str
 
 
-JOB_OF_QUEUE: dict[str, type[Job]] = {job.queue: job for job in (WatchMailbox, SendMail, MailChange, DeliverEvent)}
+JOB_OF_QUEUE: dict[str, type[Job]] = {
+    job.queue: job for job in (WatchMailbox, CatchUp, SendMail, MailChange, DeliverEvent)
+}

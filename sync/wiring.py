@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sync.adapters.tables import Tables
     from sync.adapters.tokens import SealedTokens
     from sync.flows.accept import Accept
+    from sync.flows.catch_up import CatchingUp
     from sync.flows.connect import Connect
     from sync.flows.deliver import Deliver
     from sync.flows.disconnect import Disconnect
@@ -171,6 +172,13 @@ class Wiring:
             clock=now,
             forwarded_messages=self.settings.forwarded_messages,
         )
+
+    @cached_property
+    def catching_up(self) -> "CatchingUp":
+        """Mail that nobody told us of."""
+        from sync.flows.catch_up import CatchingUp
+
+        return CatchingUp(self._connections, self._work, self._mail, self.receive, self._reconnect, now)
 
     @cached_property
     def deliver(self) -> "Deliver":

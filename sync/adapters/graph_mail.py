@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import datetime
 from urllib.parse import quote
 
 from sync.adapters import graph_shapes as shapes
@@ -44,6 +45,12 @@ class GraphMail:
         """Keys and addresses of a message, nothing else of it; raises Gone."""
         found = await self._graph.request(connection, "GET", _message(graph_id), params=shapes.KEYS_QUERY)
         return shapes.mailbox_message(found.json())
+
+    async def received_since(self, connection: Connection, since: datetime, limit: int) -> list[MailboxMessage]:
+        """Keys and addresses of the messages received since then, of all folders, the oldest first, at most `limit`."""
+        params = shapes.since_query(since, limit)
+        found = await self._graph.request(connection, "GET", "/me/messages", params=params)
+        return [shapes.mailbox_message(m) for m in found.json()["value"]]
 
     async def content(self, connection: Connection, graph_id: str) -> MailContent:
         """Body and list of files of a message that is ours."""

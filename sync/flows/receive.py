@@ -106,7 +106,19 @@ class Receive:
         known_as = await self.anchors.message_of(connection.connection_id, graph_id)
         if known_as is not None and await self._told_before(connection, known_as):
             return
-        mail = await self.mail.keys(connection, graph_id)
+        await self._sort(connection, await self.mail.keys(connection, graph_id))
+
+    async def take(self, connection: Connection, mail: MailboxMessage) -> None:
+        """As `fetch`, for a message whose keys were read already; raises the OutsideError family."""
+        known_as = await self.anchors.message_of(connection.connection_id, mail.graph_id)
+        if known_as is not None:
+            message = await self.journal.message(connection.account_id, known_as)
+            if message is not None and message.status.final:
+                return
+        await self._sort(connection, mail)
+
+    async def _sort(self, connection: Connection, mail: MailboxMessage) -> None:
+        """A draft, the copy of an email sent from the CRM, mail of a thread, or none of ours."""
         if mail.is_draft:
             return
         sent = await self._sent_from_crm(connection, mail)

@@ -8,19 +8,20 @@ HTTP function that waits for itself can deadlock.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sync.domain import connection as connection_rule
 from sync.domain.connection import Connection, State
 from sync.domain.errors import Conflict, Gone, OutsideError, ReconnectNeeded, Throttled
 from sync.domain.event import connection_event
 from sync.domain.notification import client_state, read_lifecycle
+from sync.flows.catch_up import EVERY, LOST_AFTER
 from sync.flows.connect import tell_update
 from sync.flows.deliver import tell
 from sync.flows.disconnect import Disconnect
 from sync.flows.ports import Clock, Connections, Journal, Subscriptions, Tokens, Work
 from sync.flows.reconnect import Reconnect
-from sync.jobs import WatchMailbox
+from sync.jobs import CatchUp, WatchMailbox
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Watch:
             if connection.state is State.NEEDS_RECONNECT:
                 await self.work.done(job)  # signing in again promises it anew
                 return
-            connection = await self._watched(connection, job.lifecycle)
+            before, connection = connection, await self._watched(connection, job.lifecycle)
         except ReconnectNeeded as refused:
             if connection.live:
                 await self.reconnect.ask(connection, refused)
@@ -82,11 +83,20 @@ class Watch:
             await self.work.promise(job, due_at=self.clock() + wait + RETRY_AFTER, delay=wait)
             return
         now = self.clock()
+        await self._catch_up(before, connection, job.lifecycle, now)
         await tell_update(self.journal, self.work, connection, now)  # the call that saved it may have died before
         once = f"connected-{connection.sign_ins}"
         await tell(self.journal, self.work, connection_event("connection.connected", connection, once, now), now)
         renew_at = connection.subscription.renew_at if connection.subscription else now + RETRY_AFTER
         await self.work.postpone(WatchMailbox(job.connection_id), renew_at)
+
+    async def _catch_up(self, before: Connection, after: Connection, lifecycle: str, now: datetime) -> None:
+        """Look through the mailbox after every gap in what we are told; the first time there is nothing to catch up with."""
+        job = CatchUp(after.connection_id)
+        if before.synced_through is None:
+            await self.work.postpone(job, now + EVERY)
+        elif lifecycle == "missed" or _subscription_id(before) != _subscription_id(after):
+            await self.work.promise(job, due_at=now + LOST_AFTER)
 
     async def _watched(self, connection: Connection, lifecycle: str) -> Connection:
         """The connection with a subscription that is not due for renewal."""
@@ -114,3 +124,7 @@ class Watch:
                         await self.subscriptions.close(connection, subscription)
                     raise Gone("the connection ended meanwhile") from None
                 connection = changed
+
+
+def _subscription_id(connection: Connection) -> str | None:
+    return connection.subscription.subscription_id if connection.subscription else None

@@ -1,0 +1,102 @@
+"""
+Catching up: what Graph did not tell us of is found by looking through the mailbox, by time of receipt, in any folder.
+
+It runs after every gap (a `missed` notification, a subscription that was removed or lapsed, a new sign-in) and every 15 minutes.
+Only keys and addresses are listed; what belongs to a thread goes the same way as mail that was told of, so that nothing comes
+twice. `synced_through` moves only once the end of the mailbox was seen: up to then nothing is missing.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sync.domain.connection import Connection, State
+from sync.domain.errors import Conflict, Gone, OperatorAlarm, OutsideError, ReconnectNeeded, Throttled
+from sync.domain.mail import MailboxMessage
+from sync.flows.ports import Clock, Connections, Mail, Work
+from sync.flows.receive import Receive
+from sync.flows.reconnect import Reconnect
+from sync.jobs import CatchUp
+
+log = logging.getLogger(__name__)
+
+EVERY = timedelta(minutes=15)
+#: Exchange shows mail a little after its time of receipt: so much of what was seen is looked at again, and not yet claimed.
+OVERLAP = timedelta(minutes=10)
+SETTLING = timedelta(minutes=1)
+RETRY_AFTER = timedelta(minutes=1)
+LOST_AFTER = timedelta(minutes=5)
+#: Graph gives at most so many messages in one page.
+MAX_PAGE_SIZE = 1_000
+
+
+@dataclass(frozen=True)
+class CatchingUp:
+    """The looks through mailboxes, a page for each job."""
+
+    connections: Connections
+    work: Work
+    mail: Mail
+    receive: Receive
+    reconnect: Reconnect
+    clock: Clock
+
+    async def look_through(self, job: CatchUp) -> None:
+        """One page; promises the next one, or the next look."""
+        connection = await self.connections.by_id(job.connection_id)
+        if connection is None or not connection.live or connection.state is State.NEEDS_RECONNECT:
+            await self.work.done(job)  # signing in again promises it anew
+            return
+        asked_at = self.clock()
+        since = datetime.fromisoformat(job.since) if job.since else _mark(connection) - OVERLAP
+        try:
+            page = await self.mail.received_since(connection, since, job.page_size)
+            for mail in page:
+                await self._take(connection, mail)
+        except ReconnectNeeded as refused:
+            await self.reconnect.ask(connection, refused)
+            await self.work.done(job)
+            return
+        except (OutsideError, OperatorAlarm) as failure:
+            log.warning("catch-up interrupted", extra={"connection_id": job.connection_id, "problem": failure.detail})
+            wait = failure.retry_after if isinstance(failure, Throttled) else RETRY_AFTER
+            await self.work.promise(job, due_at=self.clock() + wait + LOST_AFTER, delay=wait)
+            return
+        if len(page) >= job.page_size:
+            await self.work.promise(_next(job, since, page), due_at=self.clock() + LOST_AFTER)
+            return
+        await self._advance(connection, asked_at - SETTLING)
+        await self.work.postpone(CatchUp(job.connection_id), asked_at + EVERY)
+
+    async def _take(self, connection: Connection, mail: MailboxMessage) -> None:
+        try:
+            await self.receive.take(connection, mail)
+        except Gone:
+            log.info("message is gone", extra={"connection_id": connection.connection_id})
+
+    async def _advance(self, connection: Connection, through: datetime) -> None:
+        """Move the mark forward, unless the connection has ended or another look has moved it further."""
+        current: Connection | None = connection
+        while current is not None and current.live and _mark(current) < through:
+            try:
+                current = await self.connections.save(replace(current, synced_through=through))
+            except Conflict:
+                current = await self.connections.by_id(connection.connection_id)
+
+
+def _mark(connection: Connection) -> datetime:
+    return connection.synced_through or connection.connected_at
+
+
+def _next(job: CatchUp, since: datetime, page: list[MailboxMessage]) -> CatchUp:
+    """
+    Go on from the last message's time, which is looked at again: a place in the list would shift when mail is deleted meanwhile.
+
+    Where a whole page has one time, the next is larger, and at last the look goes on behind that time.
+    """
+    last = page[-1].received_at
+    if last is not None and last > since:
+        return replace(job, since=last.isoformat())
+    if job.page_size < MAX_PAGE_SIZE:
+        return replace(job, since=since.isoformat(), page_size=min(job.page_size * 4, MAX_PAGE_SIZE))
+    return replace(job, since=(since + timedelta(seconds=1)).isoformat())
