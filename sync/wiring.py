@@ -8,6 +8,7 @@ acknowledges a notification must not pay.
 import logging
 import random
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -215,9 +216,7 @@ class Wiring:
 
         from sync.adapters.tables import Tables
 
-        if self.settings.storage_connection:
-            return Tables(TableServiceClient.from_connection_string(self.settings.storage_connection))
-        return Tables(TableServiceClient(self.settings.storage_services["table"], credential=self._identity))
+        return Tables(self._storage(TableServiceClient, "table"))
 
     @cached_property
     def _work(self) -> "QueuedWork":
@@ -225,11 +224,7 @@ class Wiring:
 
         from sync.adapters.queues import QueuedWork
 
-        if self.settings.storage_connection:
-            service = QueueServiceClient.from_connection_string(self.settings.storage_connection)
-        else:
-            service = QueueServiceClient(self.settings.storage_services["queue"], credential=self._identity)
-        return QueuedWork(service, self._tables)
+        return QueuedWork(self._storage(QueueServiceClient, "queue"), self._tables)
 
     @cached_property
     def _content(self) -> "MailContentBlobs":
@@ -242,9 +237,15 @@ class Wiring:
 
         from sync.adapters.blobs import Container
 
-        if self.settings.storage_connection:
-            return Container(BlobServiceClient.from_connection_string(self.settings.storage_connection), name)
-        return Container(BlobServiceClient(self.settings.storage_services["blob"], credential=self._identity), name)
+        return Container(self._storage(BlobServiceClient, "blob"), name)
+
+    def _storage[T](self, client: Callable[..., T], kind: str) -> T:
+        """A service's client, by connection string or with the app's identity."""
+        connection = self.settings.storage_connection
+        if connection:
+            made: T = client.from_connection_string(connection)  # type: ignore[attr-defined]  # all three have it
+            return made
+        return client(self.settings.storage_services[kind], credential=self._identity)
 
     @cached_property
     def _identity(self) -> "AsyncTokenCredential":
