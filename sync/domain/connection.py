@@ -122,13 +122,13 @@ def share_subscription(one: Connection, other: Connection) -> bool:
     return one.subscription.subscription_id == other.subscription.subscription_id
 
 
-def connected(connection: Connection, subscription: Subscription, now: datetime) -> Connection:
-    """Graph tells us of this mailbox from now on."""
+def connected(connection: Connection, subscription: Subscription) -> Connection:
+    """Graph tells us of this mailbox from now on; what came between the sign-in and now, catching up finds."""
     return replace(
         connection,
         state=State.CONNECTED,
         subscription=subscription,
-        synced_through=connection.synced_through or now,
+        synced_through=connection.synced_through or connection.connected_at,
         problem="",
     )
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync.domain.connection import Connection, State
-from sync.domain.errors import Conflict, Gone, OperatorAlarm, OutsideError, ReconnectNeeded, Throttled
+from sync.domain.errors import Conflict, Declined, Gone, OperatorAlarm, OutsideError, ReconnectNeeded, Throttled
 from sync.domain.mail import MailboxMessage
 from sync.flows.ports import Clock, Connections, Mail, Work
 from sync.flows.receive import Receive
 from sync.flows.reconnect import Reconnect
-from sync.jobs import CatchUp
+from sync.jobs import CatchUp, MailChange
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,7 @@ class CatchingUp:
         since = datetime.fromisoformat(job.since) if job.since else _mark(connection) - OVERLAP
         try:
             page = await self.mail.received_since(connection, since, job.page_size)
-            for mail in page:
-                await self._take(connection, mail)
+            await self._take_all(connection, page)
         except ReconnectNeeded as refused:
             await self.reconnect.ask(connection, refused)
             await self.work.done(job)
@@ -68,11 +67,28 @@ class CatchingUp:
         await self._advance(connection, asked_at - SETTLING)
         await self.work.postpone(CatchUp(job.connection_id), asked_at + EVERY)
 
-    async def _take(self, connection: Connection, mail: MailboxMessage) -> None:
+    async def _take_all(self, connection: Connection, page: list[MailboxMessage]) -> None:
+        """
+        Take a page, and what was left of it again as long as something came of that.
+
+        A message can be known by another alone that is listed behind it: times are whole seconds, and answers overtake.
+        """
+        left, before = page, len(page) + 1
+        while len(left) < before:
+            before = len(left)
+            left = [mail for mail in left if not await self._take(connection, mail)]
+
+    async def _take(self, connection: Connection, mail: MailboxMessage) -> bool:
+        """Whether something came of it, so that it need not be taken again."""
         try:
-            await self.receive.take(connection, mail)
+            return await self.receive.take(connection, mail)
         except Gone:
             log.info("message is gone", extra={"connection_id": connection.connection_id})
+        except Declined as refused:
+            # One message that can't be read does not keep back the others; its own queue message ends with the poison ones.
+            log.warning("message refused", extra={"connection_id": connection.connection_id, "code": refused.code})
+            await self.work.queue(MailChange(connection.connection_id, mail.graph_id, passed_on=True))
+        return True
 
     async def _advance(self, connection: Connection, through: datetime) -> None:
         """Move the mark forward, unless the connection has ended or another look has moved it further."""

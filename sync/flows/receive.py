@@ -108,24 +108,24 @@ class Receive:
             return
         await self._sort(connection, await self.mail.keys(connection, graph_id))
 
-    async def take(self, connection: Connection, mail: MailboxMessage) -> None:
-        """As `fetch`, for a message whose keys were read already; raises the OutsideError family."""
+    async def take(self, connection: Connection, mail: MailboxMessage) -> bool:
+        """As `fetch`, for a message whose keys were read already; whether it is news. Raises the OutsideError family."""
         known_as = await self.anchors.message_of(connection.connection_id, mail.graph_id)
         if known_as is not None:
             message = await self.journal.message(connection.account_id, known_as)
             if message is not None and message.status.final:
-                return
-        await self._sort(connection, mail)
+                return False
+        return await self._sort(connection, mail)
 
-    async def _sort(self, connection: Connection, mail: MailboxMessage) -> None:
-        """A draft, the copy of an email sent from the CRM, mail of a thread, or none of ours."""
+    async def _sort(self, connection: Connection, mail: MailboxMessage) -> bool:
+        """A draft, the copy of an email sent from the CRM, mail of a thread (then whether it is news), or none of ours."""
         if mail.is_draft:
-            return
+            return False
         sent = await self._sent_from_crm(connection, mail)
         if sent is not None:
             await self.send.confirm(sent, mail)
-            return
-        await self._sync_if_ours(connection, mail)
+            return False
+        return await self._sync_if_ours(connection, mail)
 
     async def _told_before(self, connection: Connection, message_id: str) -> bool:
         """Whether this message needs nothing more. Its delivery is promised again, in case the first time died before that."""
@@ -150,7 +150,7 @@ class Receive:
                 return message
         return None
 
-    async def _sync_if_ours(self, connection: Connection, mail: MailboxMessage) -> None:
+    async def _sync_if_ours(self, connection: Connection, mail: MailboxMessage) -> bool:
         anchors = await self.anchors.find(connection.connection_id, thread_rule.keys_to_look_up(mail.keys))
         found = [await self._thread(connection, thread_id) for thread_id in {a.thread_id for a in anchors}]
         threads = {thread.thread_id: thread for thread in found if thread is not None}
@@ -161,13 +161,13 @@ class Receive:
             known_to_thread={t.thread_id: t.participants for t in threads.values()},
         )
         if not isinstance(verdict, Belongs):
-            return
+            return False
         thread = threads[verdict.thread_id]
         if self.forwarded_messages == "withhold" and not thread.involves_contact(mail.participants):
-            return
+            return False
         message_id = ids.mailbox_message_id(connection.connection_id, mail.keys.internet_message_id, mail.graph_id)
         if await self._told_before(connection, message_id):
-            return  # another copy of the message, as in Sent Items and in the Inbox
+            return False  # another copy of the message, as in Sent Items and in the Inbox
         content = await self.mail.content(connection, mail.graph_id)
         attachments = [
             await self._attachment(connection, mail, file, ids.attachment_id(message_id, i))
@@ -188,10 +188,11 @@ class Receive:
         )
         current = await self.connections.by_id(connection.connection_id)
         if current is None or not current.live:
-            return  # the user disconnected while we read
+            return False  # the user disconnected while we read
         await self.anchors.add(connection.connection_id, anchors_of(mail, thread.thread_id))
         await self._tell(message, body)
         await self.anchors.remember(connection.connection_id, mail.graph_id, message_id)
+        return True
 
     async def _thread(self, connection: Connection, thread_id: str) -> Thread | None:
         """The thread, as long as this connection holds it."""

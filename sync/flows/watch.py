@@ -67,7 +67,7 @@ class Watch:
             if connection.state is State.NEEDS_RECONNECT:
                 await self.work.done(job)  # signing in again promises it anew
                 return
-            before, connection = connection, await self._watched(connection, job.lifecycle)
+            connection = await self._watched(connection, job.lifecycle)
         except ReconnectNeeded as refused:
             if connection.live:
                 await self.reconnect.ask(connection, refused)
@@ -83,7 +83,6 @@ class Watch:
             await self.work.promise(job, due_at=self.clock() + wait + RETRY_AFTER, delay=wait)
             return
         now = self.clock()
-        await self._catch_up(before, connection, job.lifecycle, now)
         await tell_update(self.journal, self.work, connection, now)  # the call that saved it may have died before
         once = f"connected-{connection.sign_ins}"
         await tell(self.journal, self.work, connection_event("connection.connected", connection, once, now), now)
@@ -113,7 +112,9 @@ class Watch:
             word = client_state(connection.connection_id, self.signing_key)
             subscription = await self.subscriptions.open(connection, client_state=word, now=now)
         while True:
-            watched = connection_rule.connected(connection, subscription, now)
+            watched = connection_rule.connected(connection, subscription)
+            # Promised first: once the subscription is saved, nobody sees any more that there was a gap.
+            await self._catch_up(connection, watched, lifecycle, now)
             try:
                 return await self.connections.save(watched) if watched != connection else connection
             except Conflict:

@@ -62,6 +62,12 @@ class GraphStage(Protocol):
     async def deleted(self, graph_id: str) -> None:
         """Dana deletes a message for good."""
 
+    async def filed(self, graph_id: str, folder: str) -> None:
+        """Dana moves a message into a folder."""
+
+    async def passes(self, time: timedelta) -> None:
+        """So much time goes by."""
+
     async def next_send_is_unclear(self, *, applied: bool) -> None:
         """The answer to the next send is lost."""
 
@@ -108,6 +114,12 @@ class FakeGraphStage:
 
     async def deleted(self, graph_id: str) -> None:
         self._fake.delete(graph_id)
+
+    async def filed(self, graph_id: str, folder: str) -> None:
+        """The fake has no folders: what is in any of them is simply in the mailbox."""
+
+    async def passes(self, time: timedelta) -> None:
+        self._clock.advance(time)
 
     async def next_send_is_unclear(self, *, applied: bool) -> None:
         self._faults.fail("mail.send", Unclear(), applied=applied)
@@ -174,6 +186,12 @@ class EmulatedGraphStage:
         for _ in range(2):  # into Deleted Items, and out of them
             await self._as_dana("DELETE", f"/me/messages/{graph_id}")
 
+    async def filed(self, graph_id: str, folder: str) -> None:
+        await self._as_dana("POST", f"/me/messages/{graph_id}/move", {"destinationId": folder})
+
+    async def passes(self, time: timedelta) -> None:
+        self.clock.advance(time.total_seconds())
+
     async def next_send_is_unclear(self, *, applied: bool) -> None:
         await self.lab("POST", "/faults", {"match": "POST */send", "status": 504, "applied": applied})
 
@@ -190,9 +208,9 @@ class EmulatedGraphStage:
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
-    async def _as_dana(self, method: str, path: str) -> None:
+    async def _as_dana(self, method: str, path: str, body: dict[str, str] | None = None) -> None:
         headers = {"Authorization": f"Bearer {self.dana_token}", "Prefer": 'IdType="ImmutableId"'}
-        answer = await self.http.request(method, f"{self.graph.url}/v1.0{path}", headers=headers)
+        answer = await self.http.request(method, f"{self.graph.url}/v1.0{path}", headers=headers, json=body)
         assert answer.is_success, answer.text
 
 

@@ -1,6 +1,7 @@
 """The promises of a mailbox, on the fake and on Graph's adapter at the emulator."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.contracts.graph_stages import ALIAS, DANA, GraphStage
 from tests.fakes.mail import HeldFile
 
 ADA = Address("ada@world.example", "Ada")
+SECONDS = timedelta(seconds=2)
 DRAFT = Draft("msg_1", (ADA,), (), (Address("eve@world.example", "Eve"),), "Offer", Body("<p>Hi</p>", None))
 
 
@@ -116,6 +118,60 @@ async def test_an_answer_stays_in_the_conversation(stage: GraphStage) -> None:
 
     renamed = await stage.mail.create_answer(stage.dana, question.graph_id, replace(DRAFT, subject="Our offer"))
     assert renamed.subject == "Our offer"
+
+
+async def test_what_came_since_is_found_in_every_folder(stage: GraphStage) -> None:
+    """Oldest first, received, sent and drafts alike, with their keys; in one's own mailbox only; nothing from before."""
+    await stage.arrives(ADA.address, "Before", "")
+    await stage.passes(SECONDS)
+    since = stage.now()
+    expected = []
+    for folder in ("inbox", "archive", "junkemail", "deleteditems"):
+        graph_id = await stage.arrives(ADA.address, f"In {folder}", "<p>private</p>")
+        await stage.filed(graph_id, folder)
+        expected.append(graph_id)
+        await stage.passes(SECONDS)
+    sent = await stage.mail.create_draft(stage.dana, DRAFT)
+    await stage.mail.send(stage.dana, sent.graph_id)
+    await stage.departed()
+    await stage.passes(SECONDS)
+    draft = await stage.mail.create_draft(stage.dana, replace(DRAFT, stamp="msg_2"))
+    gone = await stage.arrives(ADA.address, "Gone", "")
+    await stage.deleted(gone)
+
+    found = await stage.mail.received_since(stage.dana, since, 50)
+    assert [mail.graph_id for mail in found] == [*expected, sent.graph_id, draft.graph_id]
+    assert [mail.is_draft for mail in found] == [False] * 5 + [True]
+    assert [mail.stamp for mail in found] == [""] * 4 + ["msg_1", "msg_2"]
+    assert found == [await stage.mail.keys(stage.dana, mail.graph_id) for mail in found]
+    assert await stage.mail.received_since(stage.bob, since, 50) == []
+
+
+async def test_a_page_of_what_came_since_holds_the_oldest(stage: GraphStage) -> None:
+    """At most the limit; from the last one's time on come those behind it, and this one again, never fewer."""
+    since = stage.now()
+    for number in range(5):
+        await stage.arrives(ADA.address, str(number), "")
+        await stage.passes(SECONDS)
+    pages = []
+    for _ in range(4):
+        page = await stage.mail.received_since(stage.dana, since, 2)
+        pages.append([mail.subject for mail in page])
+        times = [mail.received_at for mail in page]
+        assert times == sorted(filter(None, times))
+        since = times[-1] or since
+    assert pages == [["0", "1"], ["1", "2"], ["2", "3"], ["3", "4"]]
+
+
+@pytest.mark.parametrize("into_the_second", [timedelta(), timedelta(microseconds=999_999)])
+async def test_since_is_a_whole_second(stage: GraphStage, into_the_second: timedelta) -> None:
+    """A part of a second that is asked for is rounded down, so that nothing of that second is left out."""
+    await stage.arrives(ADA.address, "Price?", "")
+    (mail,) = await stage.mail.received_since(stage.dana, stage.now() - SECONDS, 10)
+    assert mail.received_at is not None
+    second = mail.received_at.replace(microsecond=0)
+    assert await stage.mail.received_since(stage.dana, second + into_the_second, 10) == [mail]
+    assert await stage.mail.received_since(stage.dana, second + timedelta(seconds=1), 10) == []
 
 
 async def test_what_was_deleted_is_gone(stage: GraphStage) -> None:

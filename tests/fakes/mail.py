@@ -93,6 +93,22 @@ class FakeMail:
         async with self._faults.at("mail.keys"):
             return self._item(connection, graph_id).seen
 
+    async def received_since(self, connection: Connection, since: datetime, limit: int) -> list[MailboxMessage]:
+        """Keys and addresses of the messages received since then (a whole second), the oldest first, at most `limit`."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.received_since"):
+            self.depart()
+            since = since.replace(microsecond=0)
+            found = [
+                (item.seen.received_at, number, item.seen)
+                for number, item in enumerate(self._items.values())
+                if item.owner == connection.mailbox.identity
+                and not self._hidden(item)
+                and item.seen.received_at is not None
+                and item.seen.received_at >= since
+            ]
+            return [seen for _, _, seen in sorted(found, key=lambda place: place[:2])[:limit]]
+
     async def content(self, connection: Connection, graph_id: str) -> MailContent:
         """Body and list of files of a message that is ours."""
         await self._graph.let_in(connection)
@@ -190,8 +206,13 @@ class FakeMail:
         body: Body = Body("<p>Hello</p>", None),  # noqa: B008 - frozen
         files: Sequence[HeldFile] = (),
         to: Sequence[str] | None = None,
+        received_at: datetime | None = None,
     ) -> MailboxMessage:
-        """Mail from outside, by default to the owner and in a conversation of its own, or in that of what it `answers`."""
+        """
+        Mail from outside, by default to the owner and in a conversation of its own, or in that of what it `answers`.
+
+        received_at: where the mailbox shows it only now, and received it earlier.
+        """
         now = self._clock()
         seen = MailboxMessage(
             graph_id=f"graph-{next(self._numbers)}",
@@ -200,7 +221,7 @@ class FakeMail:
             sender=Address(sender),
             to=tuple(Address(address) for address in (to or [owner.email])),
             sent_at=now,
-            received_at=now,
+            received_at=received_at or now,
         )
         self._add(Item(owner.identity, seen, body, now, list(files)))
         return seen
@@ -263,6 +284,7 @@ class FakeMail:
 
     def _drafted(self, connection: Connection, draft: Draft, subject: str, keys: ThreadKeys) -> MailboxMessage:
         owner = connection.mailbox
+        now = self._clock()
         seen = MailboxMessage(
             graph_id=f"graph-{next(self._numbers)}",
             keys=keys,
@@ -272,9 +294,10 @@ class FakeMail:
             cc=draft.cc,
             bcc=draft.bcc,
             is_draft=True,
+            received_at=now,  # Exchange gives drafts one, too
             stamp=draft.stamp,
         )
-        self._add(Item(owner.identity, seen, draft.body, self._clock()))
+        self._add(Item(owner.identity, seen, draft.body, now))
         return seen
 
     def _new_keys(self, answers: MailboxMessage | None = None) -> ThreadKeys:

@@ -18,6 +18,7 @@ from sync.adapters.graph_shapes import (
     graph_time,
     mail_content,
     mailbox_message,
+    since_query,
     time_of,
 )
 from sync.domain.mail import Address, MailboxMessage, MailContent, MailFile, ThreadKeys
@@ -234,6 +235,26 @@ def test_nothing_that_a_message_says_is_asked_for_before_it_is_ours() -> None:
     }
     assert "attachments" not in KEYS_QUERY["$expand"]
     assert all(f"id eq '{name}'" in KEYS_QUERY["$expand"] for name in (STAMP, IN_REPLY_TO, REFERENCES))
+
+
+@pytest.mark.parametrize(
+    ("since", "written"),
+    [
+        (datetime(2026, 11, 23, 9, 30, 12, tzinfo=UTC), "2026-11-23T09:30:12Z"),
+        (datetime(2026, 11, 23, 9, 30, 12, 999_999, tzinfo=UTC), "2026-11-23T09:30:12Z"),
+        (datetime(2026, 11, 23, 0, 30, tzinfo=timezone(timedelta(hours=2))), "2026-11-22T22:30:00Z"),
+    ],
+)
+def test_looking_back_asks_for_keys_by_time_of_receipt(since: datetime, written: str) -> None:
+    """
+    Oldest first, from a whole second of UTC that is never later than what was asked; of any folder, and no more of each
+    message than its keys.
+    """
+    assert since_query(since, 50) == KEYS_QUERY | {
+        "$filter": f"receivedDateTime ge {written}",
+        "$orderby": "receivedDateTime asc",
+        "$top": "50",
+    }
 
 
 def test_files_are_listed_without_their_bytes() -> None:

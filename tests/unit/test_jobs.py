@@ -12,8 +12,10 @@ from sync.jobs import (
     JOB_OF_QUEUE,
     MAIL_CHANGES,
     MAIL_SENDS,
+    MAILBOX_CATCH_UP,
     MAILBOX_WATCH,
     QUEUES,
+    CatchUp,
     DeliverEvent,
     Job,
     MailChange,
@@ -27,6 +29,12 @@ WRITTEN: list[tuple[Job, str, str]] = [
         WatchMailbox("con_1", "missed"),
         MAILBOX_WATCH,
         '{"connection_id":"con_1","lifecycle":"missed","passed_on":false}',
+    ),
+    (CatchUp("con_1"), MAILBOX_CATCH_UP, '{"connection_id":"con_1","since":"","page_size":50}'),
+    (
+        CatchUp("con_1", "2026-11-23T09:30:12+00:00", 200),
+        MAILBOX_CATCH_UP,
+        '{"connection_id":"con_1","since":"2026-11-23T09:30:12+00:00","page_size":200}',
     ),
     (SendMail("acme", "msg_1"), MAIL_SENDS, '{"account_id":"acme","message_id":"msg_1"}'),
     (
@@ -58,8 +66,9 @@ def test_every_job_has_its_queue() -> None:
 def test_queue_messages_hold_ids_only() -> None:
     """Never mail: no job has a field that could hold any."""
     fields = {field.name for kind in JOB_OF_QUEUE.values() for field in dataclasses.fields(kind)}
-    known = {"account_id", "connection_id", "message_id", "event_id", "graph_id", "tries", "lifecycle", "passed_on"}
-    assert fields <= known, "an id or a mark may stand in a queue message, nothing that a person wrote"
+    ids = {"account_id", "connection_id", "message_id", "event_id", "graph_id"}
+    marks = {"tries", "lifecycle", "passed_on", "since", "page_size"}
+    assert fields <= ids | marks, "an id or a mark may stand in a queue message, nothing that a person wrote"
 
 
 def test_a_newer_message_is_understood() -> None:
@@ -71,6 +80,7 @@ def test_an_older_message_is_understood() -> None:
     """And the other way round: fields that came later have defaults."""
     assert MailChange.from_json('{"connection_id":"con_1","graph_id":"AAk1"}') == MailChange("con_1", "AAk1")
     assert WatchMailbox.from_json('{"connection_id":"con_1"}') == WatchMailbox("con_1")
+    assert CatchUp.from_json('{"connection_id":"con_1"}') == CatchUp("con_1")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +88,9 @@ def test_an_older_message_is_understood() -> None:
     [
         (WatchMailbox("con_1"), WatchMailbox("con_1", "missed"), True),
         (WatchMailbox("con_1"), WatchMailbox("con_2"), False),
+        (CatchUp("con_1"), CatchUp("con_1", "2026-11-23T09:30:12+00:00", 200), True),
+        (CatchUp("con_1"), CatchUp("con_2"), False),
+        (CatchUp("con_1"), WatchMailbox("con_1"), False),
         (MailChange("con_1", "AAk1"), MailChange("con_1", "AAk1", 3), True),
         (MailChange("con_1", "AAk1"), MailChange("con_1", "AAk2"), False),
         (SendMail("acme", "x"), SendMail("acme", "x"), True),

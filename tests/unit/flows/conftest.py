@@ -5,7 +5,7 @@ import pytest
 from sync.domain.connection import Connection
 from tests.unit.flows.world import World
 
-pytest.register_assert_rewrite("tests.unit.flows.sent_once")
+pytest.register_assert_rewrite("tests.unit.flows.sent_once", "tests.unit.flows.each_crash")
 
 DANA = "dana@crm.example"
 

@@ -1,9 +1,8 @@
 """
 The process dies at any one of its calls to the outside, before or after that call took effect; then what was under way is
-delivered again, or swept. Each test makes one run for each call and each of the two moments.
+delivered again, or swept (each_crash.py).
 """
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
@@ -11,42 +10,14 @@ import pytest
 from sync.domain.connection import Connection, State
 from sync.domain.errors import Declined, Unclear
 from sync.domain.outgoing import OutgoingFile
-from sync.jobs import SendMail
+from sync.jobs import CatchUp, SendMail
 from tests.fakes.faults import Crash
 from tests.fakes.mail import HeldFile
 from tests.unit.flows.conftest import DANA, new_world
+from tests.unit.flows.each_crash import Story, everything_was_heard, with_each_crash
 from tests.unit.flows.world import ACCOUNT, ADA, World
 
 TEXT = OutgoingFile("notes.txt", "text/plain", b"first")
-
-#: Makes the world in which the story happens, and tells it up to where it goes on by itself.
-Story = Callable[[], Awaitable[World]]
-
-
-async def with_each_crash(story: Story, check: Callable[[World], Awaitable[object]]) -> None:
-    """Play the story once without a crash, then once for each call and moment, and check each end."""
-    world = await story()
-    calls_before = len(world.faults.calls)
-    await world.settle(timedelta(hours=2))
-    calls = world.faults.calls[calls_before:]
-    await check(world)
-    assert len(calls) > 5, "the story is over before it began"
-    for number, call in enumerate(calls, start=1):
-        for applied in (False, True):
-            world = await story()
-            world.faults.crash_at(number, applied=applied)
-            await world.settle(timedelta(hours=2))
-            try:
-                await check(world)
-            except AssertionError as error:
-                moment = "after" if applied else "before"
-                raise AssertionError(f"died {moment} call {number}, {call}: {error}") from error
-
-
-async def everything_was_heard(world: World) -> None:
-    """The CRM heard each event of the feed (one that was under way perhaps twice, with one id), and no promise is left."""
-    assert {event.event_id for event in world.crm.heard} == {event.event_id for event in await world.feed()}
-    assert {type(job).__name__ for job, _ in world.work.promises.values()} <= {"WatchMailbox"}
 
 
 async def sending(world: World, files: tuple[OutgoingFile, ...] = ()) -> None:
@@ -198,6 +169,7 @@ async def test_a_crash_never_keeps_a_mailbox_from_being_watched() -> None:
         assert dana.subscription is not None
         assert list(world.subscriptions.open_ones) == [dana.subscription.subscription_id]
         assert await world.told() == ["connection.connected"]
+        assert CatchUp(dana.connection_id).key in world.work.promises, "nobody will look for what Graph does not tell"
 
     await with_each_crash(story, check)
 

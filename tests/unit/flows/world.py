@@ -21,6 +21,7 @@ from sync.domain.message import Contact, Message
 from sync.domain.outgoing import Outgoing, OutgoingFile
 from sync.flows import receive
 from sync.flows.accept import Accept
+from sync.flows.catch_up import CatchingUp
 from sync.flows.connect import Connect
 from sync.flows.deliver import Deliver
 from sync.flows.disconnect import Disconnect
@@ -30,7 +31,7 @@ from sync.flows.reconnect import Reconnect
 from sync.flows.send import Send
 from sync.flows.sweep import Sweep
 from sync.flows.watch import Watch
-from sync.jobs import DeliverEvent, Job, MailChange, SendMail, WatchMailbox
+from sync.jobs import CatchUp, DeliverEvent, Job, MailChange, SendMail, WatchMailbox
 from tests.fakes.anchors import FakeAnchors
 from tests.fakes.clock import FakeClock
 from tests.fakes.connections import FakeConnections
@@ -132,6 +133,7 @@ class World:
             clock=self.clock,
             forwarded_messages="sync",
         )
+        self.catching_up = CatchingUp(self.connections, self.work, self.mail, self.receive, reconnect, self.clock)
         self.deliver = Deliver(self.journal, self.work, self.crm, self.clock, lambda: 0.0)
         self.sweep = Sweep(self.work, self.clock)
 
@@ -205,6 +207,7 @@ class World:
     def withholding_forwards(self) -> None:
         """As with FORWARDED_MESSAGES=withhold."""
         self.receive = replace(self.receive, forwarded_messages="withhold")
+        self.catching_up = replace(self.catching_up, receive=self.receive)
 
     # What makes it go.
 
@@ -225,6 +228,8 @@ class World:
         match job:
             case WatchMailbox():
                 await self.watch.keep(job)
+            case CatchUp():
+                await self.catching_up.look_through(job)
             case SendMail():
                 await self.send.deliver(job)
             case MailChange():
