@@ -141,7 +141,7 @@ class ConnectionNeedsReconnect(Refusal):
 
 
 class ProviderNotConfigured(Refusal):
-    """This email goes through the account's own provider, and none is set. Nothing was sent."""
+    """No connected mailbox takes this email, and the account has no provider of its own. Connect the mailbox. Nothing was sent."""
 
     code = "provider_not_configured"
 
