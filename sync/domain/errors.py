@@ -141,7 +141,7 @@ class ConnectionNeedsReconnect(Refusal):
 
 
 class ProviderNotConfigured(Refusal):
-    """No connected mailbox takes this email, and the account has no provider of its own. Connect the mailbox. Nothing was sent."""
+    """No connected mailbox takes this email and the account has no provider of its own. Nothing was sent. Connect the mailbox."""
 
     code = "provider_not_configured"
 
