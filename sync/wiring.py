@@ -123,7 +123,6 @@ class Wiring:
             connections=self._connections,
             journal=self._journal,
             work=self._work,
-            tokens=self._tokens,
             subscriptions=self._subscriptions,
             disconnect=self.disconnect,
             reconnect=self._reconnect,

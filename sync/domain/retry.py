@@ -14,6 +14,9 @@ JITTER = 0.1  # of the delay, at most
 #: A queue message can be hidden for at most 7 days (Azure Storage).
 MAX_DELAY = timedelta(days=6)
 
+#: So long after its time a promised job is queued again: its wake-up was lost then.
+LOST_AFTER = timedelta(minutes=2)
+
 #: Waits between the tries of a send whose mailbox does not answer clearly; the last one repeats.
 SEND_DELAYS = tuple(timedelta(seconds=s) for s in (1, 3, 10, 30, 120, 300, 900))
 #: A message that could not be sent for so long is told as failed.

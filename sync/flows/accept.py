@@ -20,13 +20,13 @@ from sync.domain.errors import (
 from sync.domain.mail import Address
 from sync.domain.message import Attachment, Message, Outbox, Status, Thread
 from sync.domain.outgoing import AcceptedSend, Outgoing
+from sync.domain.retry import LOST_AFTER
 from sync.domain.sender_rule import Sender
 from sync.flows.ports import Clock, Connections, Content, Journal, Work
 from sync.jobs import SendMail
 
 #: How long an idempotency key is remembered (the contract promises 24 h).
 KEY_LIFETIME = timedelta(days=2)
-LOST_AFTER = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)

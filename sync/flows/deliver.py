@@ -7,14 +7,11 @@ from datetime import datetime, timedelta
 from sync.domain.errors import Conflict, NotFound
 from sync.domain.event import Attempt, Event, NewEvent, attempted
 from sync.domain.message import Message
-from sync.domain.retry import RetryAt, after_failed_delivery
+from sync.domain.retry import LOST_AFTER, RetryAt, after_failed_delivery
 from sync.flows.ports import Clock, Crm, Dice, Journal, Work
 from sync.jobs import DeliverEvent
 
 log = logging.getLogger(__name__)
-
-#: So long after its time a promised delivery is queued again: the first wake-up was lost then.
-LOST_AFTER = timedelta(minutes=2)
 
 
 async def tell(journal: Journal, work: Work, event: NewEvent, now: datetime, message: Message | None = None) -> Event:

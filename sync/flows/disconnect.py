@@ -76,5 +76,9 @@ class Disconnect:
         """End at Graph what a connection had opened, unless others live by it, then destroy its tokens."""
         if connection.subscription is not None and not await self.connections.sharing(connection):
             await self.subscriptions.close(connection, connection.subscription)
+        await self.forget(connection)
+
+    async def forget(self, connection: Connection) -> None:
+        """Destroy the tokens of a connection that has ended, the last thing that is done for it."""
         await self.tokens.destroy(connection)
         await self.connections.leave(connection)

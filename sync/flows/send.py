@@ -24,7 +24,7 @@ from sync.domain.errors import Conflict, Declined, Gone, OutsideError, Reconnect
 from sync.domain.event import EventType, message_event
 from sync.domain.mail import MailboxMessage
 from sync.domain.message import Message, Outbox, Status
-from sync.domain.retry import GiveUp, after_unfinished_send
+from sync.domain.retry import LOST_AFTER, GiveUp, after_unfinished_send
 from sync.domain.thread_rule import anchors_of
 from sync.flows.deliver import tell
 from sync.flows.draft import Drafting
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 
 #: How long Graph's own notification of the Sent copy is waited for before we look ourselves.
 CONFIRM_AFTER = timedelta(seconds=20)
-LOST_AFTER = timedelta(minutes=2)
 #: After a send without an answer the message stays in Drafts for a moment even if it goes; only then is it asked again.
 RESEND_AFTER = timedelta(seconds=12)
 

@@ -19,7 +19,7 @@ from sync.flows.catch_up import EVERY, LOST_AFTER
 from sync.flows.connect import tell_update
 from sync.flows.deliver import tell
 from sync.flows.disconnect import Disconnect
-from sync.flows.ports import Clock, Connections, Journal, Subscriptions, Tokens, Work
+from sync.flows.ports import Clock, Connections, Journal, Subscriptions, Work
 from sync.flows.reconnect import Reconnect
 from sync.jobs import CatchUp, WatchMailbox
 
@@ -43,7 +43,6 @@ class Watch:
     connections: Connections
     journal: Journal
     work: Work
-    tokens: Tokens
     subscriptions: Subscriptions
     disconnect: Disconnect
     reconnect: Reconnect
@@ -72,7 +71,7 @@ class Watch:
             if connection.live:
                 await self.reconnect.ask(connection, refused)
             else:
-                await self.tokens.destroy(connection)
+                await self.disconnect.forget(connection)
             await self.work.done(job)
             return
         except OutsideError as failure:

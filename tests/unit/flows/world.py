@@ -102,7 +102,6 @@ class World:
             connections=self.connections,
             journal=self.journal,
             work=self.work,
-            tokens=self.tokens,
             subscriptions=self.subscriptions,
             disconnect=self.disconnect,
             reconnect=reconnect,
