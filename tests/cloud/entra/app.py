@@ -17,18 +17,21 @@ from tests.cloud.entra.admin_consent import AdminConsent
 from tests.cloud.entra.authorize import SignIn
 from tests.cloud.entra.clients import TOKEN_EXCHANGE_AUDIENCE, Clients, RegisteredApp
 from tests.cloud.entra.discovery import Discovery
-from tests.cloud.entra.errors import EntraError
+from tests.cloud.entra.errors import REFUSED, EntraError
 from tests.cloud.entra.grants import Grants
 from tests.cloud.entra.keys import process_key
 from tests.cloud.entra.lab import Lab, LabError
+from tests.cloud.entra.lab_troubles import LabTroubles
 from tests.cloud.entra.recording import RecordedRequest, without_secrets
-from tests.cloud.entra.state import EntraState, Switches
+from tests.cloud.entra.state import EntraState
+from tests.cloud.entra.switches import Switches
 from tests.cloud.entra.token import TokenEndpoint
+from tests.cloud.entra.troubles import Troubles
 from tests.cloud.server import Server
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: The paths that a browser reads.
-_PAGES = ("/authorize", "/login", "/consent", "/adminconsent")
+_PAGES = ("/authorize", "/login", "/code", "/consent", "/adminconsent")
 #: The tenant in which managed identities of the local cloud live.
 _HOME_TENANT = "b7c2f1de-6a0f-4d0e-9f6b-2f1c2d3e4a5b"
 
@@ -44,7 +47,9 @@ class EntraEmulator:
         application = web.Application(middlewares=[self._record, self._answer_errors])
         self._server = Server(application, port)
         key = process_key()
-        self._state = EntraState(self._server.url, directory, clock, key, Clients(key), Grants(clock))
+        grants = Grants(clock)
+        troubles = Troubles(directory, grants)
+        self._state = EntraState(self._server.url, directory, clock, key, Clients(key), grants, troubles)
         _add_routes(application, self._state)
 
     @property
@@ -121,15 +126,20 @@ class EntraEmulator:
     async def _record(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.startswith("/_lab/"):
             return await handler(request)
+        arrived_at = self._state.clock.now()
         form = await request.post()
         response = await handler(request)
+        refusal = request.get(REFUSED)
         self._state.requests.append(
             RecordedRequest(
+                arrived_at.isoformat().replace("+00:00", "Z"),
                 request.method,
                 request.path,
                 response.status,
-                without_secrets(request.query.items()),
-                without_secrets((name, str(value)) for name, value in form.items()),
+                error=refusal.error if refusal else None,
+                error_code=refusal.number if refusal else None,
+                query=without_secrets(request.query.items()),
+                form=without_secrets((name, str(value)) for name, value in form.items()),
             )
         )
         return response
@@ -147,6 +157,7 @@ class EntraEmulator:
         except EntraError as error:
             if request.path.startswith("/_lab/"):
                 return web.json_response({"error": str(error)}, status=400)
+            request[REFUSED] = error
             if request.path.endswith(_PAGES):
                 return pages.error(error)
             return web.json_response(error.as_json(self._state.clock.now()), status=error.status)
@@ -157,6 +168,7 @@ def _add_routes(application: web.Application, state: EntraState) -> None:
     sign_in = SignIn(state)
     admin_consent = AdminConsent(state)
     lab = Lab(state, sign_in, admin_consent)
+    troubles = LabTroubles(state)
     application.add_routes(
         [
             web.get("/common/discovery/instance", discovery.instance),
@@ -164,6 +176,7 @@ def _add_routes(application: web.Application, state: EntraState) -> None:
             web.get("/{tenant}/discovery/v2.0/keys", discovery.keys),
             web.get("/{tenant}/oauth2/v2.0/authorize", sign_in.choose_account),
             web.post("/{tenant}/login", sign_in.account_chosen),
+            web.post("/{tenant}/code", sign_in.code_entered),
             web.post("/{tenant}/consent", sign_in.decided),
             web.post("/{tenant}/oauth2/v2.0/token", TokenEndpoint(state).answer),
             web.get("/{tenant}/v2.0/adminconsent", admin_consent.ask),
@@ -173,8 +186,10 @@ def _add_routes(application: web.Application, state: EntraState) -> None:
             web.post("/_lab/sign-in", lab.sign_in),
             web.post("/_lab/admin-consent", lab.admin_consent),
             web.post("/_lab/token", lab.token),
-            web.post("/_lab/revoke", lab.revoke),
-            web.post("/_lab/token-error", lab.token_error),
+            web.post("/_lab/trouble", troubles.trouble),
+            web.post("/_lab/revoke", troubles.revoke),
+            web.post("/_lab/client-secret", troubles.client_secret),
+            web.post("/_lab/token-error", troubles.token_error),
             web.get("/_lab/switches", lab.switches),
             web.post("/_lab/switches", lab.set_switches),
             web.get("/_lab/requests", lab.requests),

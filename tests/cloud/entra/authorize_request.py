@@ -5,15 +5,16 @@ Fidelity. Imitated: the parameters of the authorization code flow with PKCE as M
 or its redirect URI as a page and all others on the redirect, answers by query and by form_post
 (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow). Stricter than the real service: a parameter
 that is not listed here is refused, with a page. Not imitated: response types other than `code`, response_mode `fragment`,
-PKCE method `plain`, sessions (so `prompt=none` always answers login_required), and any effect of `claims`.
+PKCE method `plain`, sessions (so `prompt=none` always answers login_required). Of `claims` only what is asked of the
+access token has an effect.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from tests.cloud.claims import Claims, read_claims
 from tests.cloud.entra.clients import Clients, RegisteredApp
 from tests.cloud.entra.errors import EntraError, invalid_request, missing_parameter
 from tests.cloud.entra.parameters import read_parameters
@@ -60,7 +61,8 @@ class AuthorizeRequest:
     A valid authorize request.
 
     `tenant` is the authority's path segment, as written. `code_challenge` is the base64url SHA-256 of PKCE (RFC 7636),
-    None where the app does not use it. `query` is the request itself, to be carried from page to page.
+    None where the app does not use it. `claims` are those asked of the access token. `query` is the request itself, to be
+    carried from page to page.
     """
 
     tenant: str
@@ -73,6 +75,7 @@ class AuthorizeRequest:
     login_hint: str | None
     domain_hint: str | None
     prompt: str | None
+    claims: Claims
     query: str
 
 
@@ -122,7 +125,6 @@ def read_request(tenant: str, query: dict[str, str], app: RegisteredApp, destina
         raise EntraError("login_required", 50058, "A silent sign-in request was sent but no user is signed in.")
     if query.get("client_info", "0") not in {"0", "1"}:
         raise invalid_request("'client_info' must be 0 or 1.")
-    check_claims(query.get("claims"))
     return AuthorizeRequest(
         tenant=tenant,
         app=app,
@@ -134,20 +136,17 @@ def read_request(tenant: str, query: dict[str, str], app: RegisteredApp, destina
         login_hint=query.get("login_hint"),
         domain_hint=query.get("domain_hint"),
         prompt=prompt,
+        claims=checked_claims(query.get("claims")),
         query=urlencode(query),
     )
 
 
-def check_claims(claims: str | None) -> None:
-    """Raise unless `claims` is absent or a JSON object (OpenID Connect Core, section 5.5)."""
+def checked_claims(parameter: str | None) -> Claims:
+    """What is asked of the access token; raises unless `claims` is absent or a JSON object."""
+    claims = read_claims(parameter)
     if claims is None:
-        return
-    try:
-        parsed = json.loads(claims)
-    except ValueError:
-        parsed = None
-    if not isinstance(parsed, dict):
         raise invalid_request("'claims' is not a JSON object.")
+    return claims
 
 
 def _read_challenge(query: dict[str, str]) -> str | None:

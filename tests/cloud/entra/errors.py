@@ -11,6 +11,8 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from aiohttp import web
+
 
 class EntraError(Exception):
     """
@@ -65,6 +67,10 @@ class EntraError(Exception):
         parameters["error_description"] = f"{self} {_trail(str(uuid.uuid4()), str(uuid.uuid4()), now)}"
         parameters["error_uri"] = f"https://login.microsoftonline.com/error?code={self.number}"
         return parameters
+
+
+#: Where a handler notes the refusal that it answered with.
+REFUSED = web.RequestKey("REFUSED", EntraError)
 
 
 def _trail(trace_id: str, correlation_id: str, now: datetime) -> str:

@@ -4,17 +4,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 #: Parameters whose value is replaced: that they were sent is worth knowing, what they say is not.
-_SECRETS = frozenset({"client_secret", "client_assertion", "code", "code_verifier", "refresh_token"})
+_SECRETS = frozenset({"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "proof"})
 HIDDEN = "(hidden)"
 
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """One request that is not a control. `status` is that of the answer."""
+    """
+    One request that is not a control. `at` is when it arrived (RFC 3339), `status` that of the answer.
 
+    `error` and `error_code` (the AADSTS number) say how it was refused; None where it was not.
+    """
+
+    at: str
     method: str
     path: str
     status: int
+    error: str | None = None
+    error_code: int | None = None
     query: dict[str, str] = field(default_factory=dict)
     form: dict[str, str] = field(default_factory=dict)
 

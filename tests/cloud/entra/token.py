@@ -2,10 +2,11 @@
 The token endpoint: an authorization code or a refresh token becomes an access token.
 
 Fidelity. Imitated: both grants as MSAL 1.39 sends them, PKCE, single use of codes, new refresh tokens, scopes asked
-within what was agreed to, id_tokens with the request's nonce, errors as JSON
-(https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow). Stricter than the real service: unknown
-parameters are refused. Not imitated: other grants, longer lifetimes under continuous access evaluation, `refresh_in`,
-any effect of `claims`. Uncertain (?): whether a failed PKCE check spends the code (here it does not), and the error of a
+within what was agreed to, id_tokens with the request's nonce, errors as JSON, refusals of a refresh (refusals.py)
+(https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow); CAE tokens, and answering Graph's claims
+challenge (https://learn.microsoft.com/entra/identity-platform/app-resilience-continuous-access-evaluation). Stricter than the
+real service: unknown parameters are refused. Not imitated: other grants, `refresh_in` of tokens of an hour, any effect of
+`claims` other than that. Uncertain (?): whether a failed PKCE check spends the code (here it does not), and the error of a
 refresh token that strict rotation has spent (here AADSTS70000). Access tokens are opaque and come from the directory.
 """
 
@@ -14,19 +15,22 @@ import hmac
 import secrets
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
 
+from tests.cloud.claims import Claims, answers, can_be_challenged
 from tests.cloud.directory import ACCESS_TOKEN_LIFETIME, Person
 from tests.cloud.entra.authorize import client_info
-from tests.cloud.entra.authorize_request import check_claims
+from tests.cloud.entra.authorize_request import checked_claims
 from tests.cloud.entra.clients import RegisteredApp
 from tests.cloud.entra.discovery import tenant_of
-from tests.cloud.entra.errors import EntraError, missing_parameter
-from tests.cloud.entra.grants import invalid_grant
+from tests.cloud.entra.errors import REFUSED, EntraError, missing_parameter
 from tests.cloud.entra.keys import base64url
 from tests.cloud.entra.parameters import read_parameters
+from tests.cloud.entra.refusals import invalid_grant, not_consented, sign_in_again
 from tests.cloud.entra.scopes import GRAPH_RESOURCE, parse_scopes
 from tests.cloud.entra.state import EntraState
 
@@ -38,6 +42,25 @@ _KNOWN = {
     "refresh_token": _COMMON | {"refresh_token"},
 }
 _NO_STORE = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"}
+#: The longest that a CAE token lives.
+CAE_TOKEN_LIFETIME = timedelta(hours=28)
+
+
+@dataclass(frozen=True)
+class _Grant:
+    """
+    What a token call may have: for whom, which Graph scopes, the reserved ones, and the claims it has answered.
+
+    `asked` is what this very call asks of the access token. `nonce` is that of the sign-in, None for a refresh.
+    """
+
+    person: Person
+    app: RegisteredApp
+    graph: tuple[str, ...]
+    reserved: frozenset[str]
+    claims: Claims
+    asked: Claims
+    nonce: str | None
 
 
 class TokenEndpoint:
@@ -54,6 +77,7 @@ class TokenEndpoint:
             self._fail_as_planned(dict(form).get("grant_type"), headers)
             return web.json_response(self._exchange(request.match_info["tenant"], form), headers=headers)
         except EntraError as error:
+            request[REFUSED] = error
             body = error.as_json(self._state.clock.now(), _correlation_id(request))
             return web.json_response(body, status=error.status, headers=headers)
 
@@ -75,12 +99,12 @@ class TokenEndpoint:
             raise EntraError("unsupported_grant_type", 70003, f"The grant type '{grant_type}' is not supported.")
         form = read_parameters(pairs, _KNOWN[grant_type])
         app = self._state.clients.authenticate(form, self._state.clock.now())
-        check_claims(form.get("claims"))
+        asked = checked_claims(form.get("claims"))
         if grant_type == "authorization_code":
-            return self._redeem_code(tenant_id, form, app)
-        return self._refresh(tenant_id, form, app)
+            return self._tokens(self._redeem_code(tenant_id, form, app, asked))
+        return self._tokens(self._refresh(tenant_id, form, app, asked))
 
-    def _redeem_code(self, tenant_id: str | None, form: dict[str, str], app: RegisteredApp) -> dict[str, Any]:
+    def _redeem_code(self, tenant_id: str | None, form: dict[str, str], app: RegisteredApp, asked: Claims) -> _Grant:
         for name in ("code", "redirect_uri"):
             if name not in form:
                 raise missing_parameter(name)
@@ -93,25 +117,41 @@ class TokenEndpoint:
         if tenant_id not in {None, person.tenant_id}:
             raise invalid_grant(700005, "The authorization code is intended for another tenant.")
         scopes = code.request.scopes
-        asked = self._asked_scopes(form, person, app, default=scopes.graph)
+        graph = self._asked_scopes(form, person, app, default=scopes.graph)
         code.redeemed = True
-        return self._tokens(person, app, asked, scopes.reserved, code.request.nonce)
+        claims = self._answered(person, code.request.claims, asked)
+        return _Grant(person, app, graph, scopes.reserved, claims, asked, code.request.nonce)
 
-    def _refresh(self, tenant_id: str | None, form: dict[str, str], app: RegisteredApp) -> dict[str, Any]:
+    def _refresh(self, tenant_id: str | None, form: dict[str, str], app: RegisteredApp, asked: Claims) -> _Grant:
         if "refresh_token" not in form:
             raise missing_parameter("refresh_token")
         token = self._state.grants.find_refresh_token(form["refresh_token"], app.client_id)
         person = self._person(token.oid)
         if tenant_id not in {None, person.tenant_id}:
             raise invalid_grant(50020, f"User account '{person.email}' does not exist in this tenant.")
-        asked = self._asked_scopes(form, person, app, default=token.scopes)
+        if refusal := self._state.troubles.refusal_of_refresh(token, self._state.switches):
+            raise refusal
+        claims = self._answered(person, token.claims, asked)
+        challenge = self._state.directory.challenge_of(person.oid)
+        if challenge and answers(asked, challenge.claims) and not answers(claims, challenge.claims):
+            raise sign_in_again(self._state.switches.mfa_answer, challenge.claims)
+        graph = self._asked_scopes(form, person, app, default=token.scopes)
         token.superseded = self._state.switches.strict_rotation
-        return self._tokens(person, app, asked, token.reserved, nonce=None)
+        return _Grant(person, app, graph, token.reserved, claims, asked, nonce=None)
+
+    def _answered(self, person: Person, by_sign_in: Claims, asked: Claims) -> Claims:
+        """The claims of the new tokens: those of their sign-in, and those asked for now if that is enough to have them."""
+        challenge = self._state.directory.challenge_of(person.oid)
+        if challenge and not challenge.interactive and answers(asked, challenge.claims):
+            return {**by_sign_in, **challenge.claims}
+        return by_sign_in
 
     def _person(self, oid: str) -> Person:
         person = self._state.directory.by_oid(oid)
         if person is None:
             raise invalid_grant(50034, "The user account does not exist in the directory.")
+        if refusal := self._state.troubles.refusal_of_anything(person):
+            raise refusal
         return person
 
     def _asked_scopes(
@@ -121,21 +161,22 @@ class TokenEndpoint:
         asked = parse_scopes(form["scope"]).graph if "scope" in form else default
         agreed = self._state.grants.consented(person, app.client_id)
         if missing := [name for name in asked if name not in agreed]:
-            message = f"The user or administrator has not consented to {', '.join(missing)} for '{app.name}'."
-            raise invalid_grant(65001, message, "consent_required")
+            raise not_consented(app.name, missing)
         if self._state.switches.earlier_consents_in_scope:
             return (*asked, *sorted(agreed.difference(asked)))
         return asked
 
-    def _tokens(
-        self, person: Person, app: RegisteredApp, graph: tuple[str, ...], reserved: frozenset[str], nonce: str | None
-    ) -> dict[str, Any]:
+    def _tokens(self, grant: _Grant) -> dict[str, Any]:
         state = self._state
-        access_token = state.directory.issue_token(person, frozenset(graph), app.client_id)
-        lifetime_seconds = int(ACCESS_TOKEN_LIFETIME.total_seconds())
+        cae = can_be_challenged(grant.asked)
+        lifetime = CAE_TOKEN_LIFETIME if cae and state.switches.long_cae_tokens else ACCESS_TOKEN_LIFETIME
+        access_token = state.directory.issue_token(
+            grant.person, frozenset(grant.graph), grant.app.client_id, lifetime=lifetime, cae=cae, claims=grant.claims
+        )
+        lifetime_seconds = int(lifetime.total_seconds())
         prefix = GRAPH_RESOURCE if state.switches.scopes_as_uri else ""
-        told = [prefix + name for name in graph]
-        if "openid" in reserved:
+        told = [prefix + name for name in grant.graph]
+        if "openid" in grant.reserved:
             # Quirk: the real service lists all three whichever were asked for, and never offline_access (?).
             told += ["profile", "openid", "email"]
         answer: dict[str, Any] = {
@@ -145,20 +186,23 @@ class TokenEndpoint:
             "ext_expires_in": lifetime_seconds,
             "access_token": access_token.value,
         }
-        if "offline_access" in reserved:
-            refresh_token = state.grants.issue_refresh_token(person, app.client_id, graph, reserved)
+        if lifetime == CAE_TOKEN_LIFETIME:
+            answer["refresh_in"] = lifetime_seconds // 2
+        if "offline_access" in grant.reserved:
+            refresh_token = state.grants.issue_refresh_token(
+                grant.person, grant.app.client_id, grant.graph, grant.reserved, grant.claims
+            )
             answer["refresh_token"] = refresh_token.value
-        if "openid" in reserved:
-            answer["id_token"] = state.key.sign(self._id_token_claims(person, app, reserved, nonce))
-        answer["client_info"] = client_info(person)
+        if "openid" in grant.reserved:
+            answer["id_token"] = state.key.sign(self._id_token_claims(grant))
+        answer["client_info"] = client_info(grant.person)
         return answer
 
-    def _id_token_claims(
-        self, person: Person, app: RegisteredApp, reserved: frozenset[str], nonce: str | None
-    ) -> dict[str, Any]:
+    def _id_token_claims(self, grant: _Grant) -> dict[str, Any]:
+        person, client_id = grant.person, grant.app.client_id
         now = int(self._state.clock.now().timestamp())
         claims: dict[str, Any] = {
-            "aud": app.client_id,
+            "aud": client_id,
             "iss": f"{self._state.url}/{person.tenant_id}/v2.0",
             "iat": now,
             "nbf": now,
@@ -166,17 +210,17 @@ class TokenEndpoint:
             "oid": person.oid,
             "tid": person.tenant_id,
             # Pairwise: another app sees another subject for the same person.
-            "sub": base64url(hashlib.sha256(f"{app.client_id}|{person.oid}".encode()).digest()),
+            "sub": base64url(hashlib.sha256(f"{client_id}|{person.oid}".encode()).digest()),
             "rh": "1." + secrets.token_urlsafe(24),
             "uti": secrets.token_urlsafe(16),
             "ver": "2.0",
         }
-        if "profile" in reserved:
+        if "profile" in grant.reserved:
             claims |= {"name": person.name, "preferred_username": person.email}
-        if "email" in reserved:
+        if "email" in grant.reserved and person.mailbox != "none":
             claims["email"] = person.email
-        if nonce is not None:
-            claims["nonce"] = nonce
+        if grant.nonce is not None:
+            claims["nonce"] = grant.nonce
         return claims
 
 

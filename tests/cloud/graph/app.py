@@ -36,6 +36,7 @@ from tests.cloud.graph.routes_batch import BatchRoutes
 from tests.cloud.graph.routes_delta import DeltaRoutes
 from tests.cloud.graph.routes_folders import FolderRoutes
 from tests.cloud.graph.routes_lab import MAX_MAIL_BYTES, LabRoutes
+from tests.cloud.graph.routes_lab_people import LabPeopleRoutes
 from tests.cloud.graph.routes_messages import MessageRoutes
 from tests.cloud.graph.routes_sending import SendingRoutes
 from tests.cloud.graph.service import MailService
@@ -91,6 +92,7 @@ class GraphEmulator:
             self.subscriptions,
             self.traffic,
             LabRoutes(service, self.reset),
+            LabPeopleRoutes(directory),
         ):
             routes.register(application.router)
 
@@ -106,7 +108,7 @@ class GraphEmulator:
         await self._server.stop()
 
     async def reset(self) -> None:
-        """Everything as at the start, but for the people of the directory and the clock."""
+        """Everything as at the start, but for the people of the directory, their mailbox's state, and the clock."""
         await self.transport.reset()
         self.mailboxes.reset()
         self.switches.reset()
@@ -114,6 +116,7 @@ class GraphEmulator:
         self._delta.reset()
         self.traffic.reset()
         self.subscriptions.reset()
+        self._directory.end_challenges()
 
     def _read_for_notification(self, oid: str, message_id: str, query: Mapping[str, str]) -> Mapping[str, Any] | None:
         """The selected properties of a message for a rich notification; None where it is gone."""

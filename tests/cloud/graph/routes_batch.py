@@ -34,7 +34,7 @@ class BatchRoutes:
         router.add_post("/v1.0/$batch", self._batch)
 
     async def _batch(self, request: web.Request) -> web.Response:
-        self._service.caller(request, "User.Read", "Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite", "Mail.Send")
+        self._service.signed_in(request, "User.Read", "Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite", "Mail.Send")
         items = _checked(await read_json(request))
         responses: list[dict[str, Any]] = []
         succeeded: dict[str, bool] = {}

@@ -29,9 +29,9 @@ class FolderRoutes:
         route(router, "GET", "/me/mailFolders/{folder_id}", self._get)
 
     async def _me(self, request: web.Request) -> web.Response:
-        caller = self._service.caller(request, "User.Read")
+        person, _ = self._service.signed_in(request, "User.Read")
         options = odata.parse(request.query, odata.USER, collection=False)
-        return entity_response(odata.project(user_entity(caller.person), options, USER_DEFAULT), "users/$entity")
+        return entity_response(odata.project(user_entity(person), options, USER_DEFAULT), "users/$entity")
 
     async def _list(self, request: web.Request) -> web.Response:
         caller = self._service.caller(request, *READ_BASIC)

@@ -7,7 +7,10 @@
     GET  /_lab/mailboxes/{email}/messages everything in a mailbox, oldest first
     GET, POST /_lab/switches              the doubtful facts (switches.py)
     POST /_lab/clock {advance_s}          move the clock -> {now}
-    POST /_lab/reset                      mailboxes, switches, subscriptions, faults and log as at the start; people stay
+    POST /_lab/reset                      mailboxes, switches, subscriptions, faults, challenges and log as at the start;
+                                          people stay
+
+What is done to people, not to their mail, is in routes_lab_people.py.
 """
 
 import base64
@@ -97,6 +100,8 @@ class LabRoutes:
         people = [self._person(recipient["emailAddress"]["address"]) for recipient in to]
         if not people:
             _refuse(400, "'to' must name at least one mailbox")
+        if without := [person.email for person in people if person.mailbox != "active"]:
+            _refuse(409, f"{', '.join(without)} cannot get mail: the mailbox is not active")
         sender = _recipient(given.sender, names)
         now = self._service.clock.now().replace(microsecond=0)
         references = given.references.split() if isinstance(given.references, str) else list(given.references)

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.cloud.clock import Clock
 from tests.cloud.directory import AccessToken, Directory, Person
-from tests.cloud.graph.auth import authenticate, require_scope
+from tests.cloud.graph.auth import authenticate, require_mailbox, require_scope
 from tests.cloud.graph.errors import GraphError, bad_request, item_not_found
 from tests.cloud.graph.mailbox import Mailbox, Mailboxes
 from tests.cloud.graph.message import Message
@@ -63,14 +63,20 @@ class MailService:
     mailboxes: Mailboxes
     transport: Transport
 
-    def caller(self, request: web.Request, *any_of: str) -> Caller:
-        """Authenticate, require one of the scopes, and keep to one's own mailbox: raises 400, 401 or 403."""
+    def signed_in(self, request: web.Request, *any_of: str) -> tuple[Person, AccessToken]:
+        """Who calls, with one of the scopes and of oneself, with a mailbox or without: raises 400, 401 or 403."""
         person, token = authenticate(request, self.directory, self.clock)
         request[MAILBOX] = person.email
         require_scope(token, *any_of)
         asked = request.match_info.get("user")
         if asked is not None and asked.lower() not in {person.oid, person.email.lower()}:
             raise GraphError(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
+        return person, token
+
+    def caller(self, request: web.Request, *any_of: str) -> Caller:
+        """Who calls, with one of the scopes and for one's own mailbox: raises 400, 401, 403, or 404 where there is none."""
+        person, token = self.signed_in(request, *any_of)
+        require_mailbox(person)
         return Caller(person, token, self.mailboxes.of(person), request[PREFERENCES])
 
     def message(self, request: web.Request, caller: Caller) -> Message:

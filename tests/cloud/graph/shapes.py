@@ -158,21 +158,23 @@ def folder_entity(folder: Folder, mailbox: Mailbox) -> dict[str, Any]:
 
 
 def user_entity(person: Person) -> dict[str, Any]:
-    """A person, as `GET me` tells."""
+    """A person, as `GET me` tells. Who never had a mailbox has no address of mail either, only a name to sign in with."""
     given, _, surname = person.name.rpartition(" ")
+    has_address = person.mailbox != "none"
+    addresses = [f"SMTP:{person.email}", *(f"smtp:{alias}" for alias in person.aliases)]
     return {
         "id": person.oid,
         "businessPhones": [],
         "displayName": person.name,
         "givenName": given or None,
         "jobTitle": None,
-        "mail": person.email,
+        "mail": person.email if has_address else None,
         "mobilePhone": None,
         "officeLocation": None,
         "preferredLanguage": None,
         "surname": surname or None,
         "userPrincipalName": person.email,
-        "proxyAddresses": [f"SMTP:{person.email}", *(f"smtp:{alias}" for alias in person.aliases)],
+        "proxyAddresses": addresses if has_address else [],
         "otherMails": [],
         "userType": "Member",
         "accountEnabled": True,

@@ -4,7 +4,8 @@ What happens after `/send`: the copy in Sent Items, delivery to other mailboxes,
 Imitated (https://learn.microsoft.com/graph/outlook-things-to-know-about-send-mail): sending is asynchronous; 202 is
 said before anything moves, then the draft becomes the copy in Sent Items and keeps its immutable id, then recipients get
 mail of their own ids and their own conversationId with the sender's internetMessageId. A recipient is a person of the
-directory, or unknown in a domain of the directory (a non-delivery report follows), or outside (kept in `outgoing`).
+directory, or unknown or without a mailbox in a domain of the directory (a non-delivery report follows), or outside (kept
+in `outgoing`).
 Doubtful facts are switches. Not imitated: distribution groups, size limits of other servers, recipient limits per day.
 """
 
@@ -164,7 +165,8 @@ class Transport:
         outside = False
         for address in dict.fromkeys(a.lower() for a in recipient_addresses(message)):
             person = self._directory.by_email(address)
-            if address in undeliverable or (person is None and address.rpartition("@")[2] in domains):
+            has_mailbox = person is not None and person.mailbox == "active"
+            if address in undeliverable or (not has_mailbox and address.rpartition("@")[2] in domains):
                 bounced.append(address)
             elif person is not None:
                 people[person.oid] = person

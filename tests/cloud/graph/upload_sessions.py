@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from tests.cloud.directory import Person
 from tests.cloud.graph import odata
+from tests.cloud.graph.auth import require_mailbox
 from tests.cloud.graph.drafts import read
 from tests.cloud.graph.errors import GraphError, bad_request, item_not_found
 from tests.cloud.graph.mailbox import Mailbox
@@ -162,6 +163,7 @@ class UploadSessions:
         if not secrets.compare_digest(request.query.get("authtoken", "").encode(), session.token.encode()):
             raise GraphError(401, "InvalidAuthenticationToken", "The token of the upload URL is not valid.")
         request[MAILBOX] = session.owner.email
+        require_mailbox(session.owner)
         if session.message.submitted or not session.message.is_draft:
             raise GraphError(409, "ErrorIrresolvableConflict", "The message was sent before its upload was complete.")
         return session

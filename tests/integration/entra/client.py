@@ -118,11 +118,11 @@ class Msal:
         accounts: list[dict[str, Any]] = self._application.get_accounts()
         return accounts
 
-    def silent(self, *, force_refresh: bool = False) -> dict[str, Any]:
-        """A token without the person, or MSAL's error."""
+    def silent(self, *, force_refresh: bool = False, claims: str | None = None) -> dict[str, Any]:
+        """A token without the person, or MSAL's error; `claims` are those of a challenge."""
         [account] = self.accounts()
         result: dict[str, Any] = self._application.acquire_token_silent_with_error(
-            SCOPES, account, force_refresh=force_refresh
+            SCOPES, account, force_refresh=force_refresh, claims_challenge=claims
         )
         return result
 
@@ -137,9 +137,11 @@ async def sign_in(
     return received(response.json()["redirect_url"])
 
 
-async def connect(app: Msal, browser: httpx.AsyncClient, email: str = "ann@contoso.example") -> dict[str, Any]:
-    """Sign in with MSAL from beginning to end."""
-    flow, url = app.begin()
+async def connect(
+    app: Msal, browser: httpx.AsyncClient, email: str = "ann@contoso.example", **options: Any
+) -> dict[str, Any]:
+    """Sign in with MSAL from beginning to end; `options` are those of MSAL's authorize request."""
+    flow, url = app.begin(**options)
     answer = await sign_in(browser, url, email)
     result = await asyncio.to_thread(app.finish, flow, answer)
     assert "access_token" in result, result
@@ -190,7 +192,9 @@ async def refresh(browser: httpx.AsyncClient, refresh_token: str, **changes: str
     return await browser.post("/organizations/oauth2/v2.0/token", data=form | changes)
 
 
-async def new_refresh_token(browser: httpx.AsyncClient, entra: EntraEmulator) -> str:
-    """A refresh token of Ann's."""
-    answer = await redeem(browser, await code_for(browser, entra))
-    return str(answer.json()["refresh_token"])
+async def new_refresh_token(
+    browser: httpx.AsyncClient, entra: EntraEmulator, email: str = "ann@contoso.example", *, claims: str | None = None
+) -> str:
+    """A refresh token of this person, whose sign-in carried these claims."""
+    code = (await sign_in(browser, entra.url + authorize_path(claims=claims), email))["code"]
+    return str((await redeem(browser, code)).json()["refresh_token"])

@@ -6,7 +6,12 @@ import httpx
 
 
 class Page(html.parser.HTMLParser):
-    """A page as its user has it: its heading, its text, its one form and what can be pressed or chosen."""
+    """
+    A page as its user has it: its heading, its text, what can be typed, pressed or chosen, and where each button leads.
+
+    `fields` are what every form of the page carries, hidden ones too; `typed` the names of those to type in, by their label;
+    `attributes` what is said of these, by their name.
+    """
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__()
@@ -14,13 +19,16 @@ class Page(html.parser.HTMLParser):
         self.status = response.status_code
         self.action = ""
         self.fields: dict[str, str] = {}
+        self.typed: dict[str, str] = {}
+        self.attributes: dict[str, dict[str, str]] = {}
         self.buttons: dict[str, dict[str, str]] = {}
-        self.radios: dict[str, str] = {}
         self.links: list[str] = []
         self.tags: set[str] = set()
+        self._actions: dict[str, str] = {}
         self._inside: list[str] = []
         self._pressed: dict[str, str] = {}
         self._label = ""
+        self._label_for = ""
         self.heading = ""
         self.text = ""
         self.feed(response.text)
@@ -28,14 +36,19 @@ class Page(html.parser.HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         have = {name: value or "" for name, value in attrs}
         self.tags.add(tag)
-        self._inside.append(tag)
+        if tag not in {"input", "meta", "link"}:
+            self._inside.append(tag)
         match tag:
             case "form":
                 self.action = have["action"]
-            case "input" if have["type"] == "hidden":
+            case "input" if have["type"] == "radio":
+                if "checked" in have:
+                    self.fields[have["name"]] = have["value"]
+            case "input":
                 self.fields[have["name"]] = have["value"]
-            case "input" if "checked" in have:
-                self.fields[have["name"]] = have["value"]
+                self.attributes[have["name"]] = have
+            case "label":
+                self._label, self._label_for = "", have.get("for", "")
             case "button":
                 self._pressed, self._label = ({have["name"]: have["value"]} if "name" in have else {}), ""
             case "a":
@@ -54,8 +67,21 @@ class Page(html.parser.HTMLParser):
             pass
         if tag == "button":
             self.buttons[self._label] = self._pressed
+            self._actions[self._label] = self.action
+        if tag == "label" and self._label_for:
+            self.typed[self._label] = self._label_for
+
+    @property
+    def people(self) -> list[str]:
+        """The first names of the accounts to pick."""
+        return [label.split(" ")[0] for label, pressed in self.buttons.items() if "email" in pressed]
 
     async def press(self, browser: httpx.AsyncClient, label: str) -> httpx.Response:
         """Press the button that says this, or begins with it."""
-        [pressed] = [value for text, value in self.buttons.items() if text.startswith(label)]
-        return await browser.post(self.action, data={**self.fields, **pressed})
+        [said] = [text for text in self.buttons if text.startswith(label)]
+        return await browser.post(self._actions[said], data={**self.fields, **self.buttons[said]})
+
+    async def fill(self, browser: httpx.AsyncClient, label: str, text: str, button: str) -> httpx.Response:
+        """Type into the field with this label and press this button."""
+        self.fields[self.typed[label]] = text
+        return await self.press(browser, button)

@@ -1,5 +1,6 @@
 """Who may not agree, and the administrator who may."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -7,7 +8,7 @@ import pytest
 
 from tests.cloud.directory import Directory
 from tests.cloud.entra import EntraEmulator
-from tests.integration.entra.client import ADMIN_CONSENT, authorize_path, received, redeem, sign_in
+from tests.integration.entra.client import ADMIN_CONSENT, Msal, authorize_path, received, redeem, sign_in
 from tests.integration.entra.page import Page
 
 
@@ -88,6 +89,42 @@ async def test_administrator_declines(browser: httpx.AsyncClient, entra: EntraEm
     assert answer["error_description"].startswith("AADSTS65004: ")
     assert switched["error"] == "permission_denied"
     assert "error" in await sign_in(browser, entra.url + authorize_path(), "cas@northwind.example")
+
+
+async def test_from_refusal_to_tokens(
+    app: Msal, browser: httpx.AsyncClient, entra: EntraEmulator, directory: Directory
+) -> None:
+    """The whole way, clicked, with MSAL: refused, declined by the administrator, granted, and then the person is let in."""
+    cas = directory.by_email("cas@northwind.example")
+    assert cas is not None
+
+    async def clicks_in() -> dict[str, Any]:
+        """Cas at the sign-in, pressing whatever leads on; what MSAL makes of it."""
+        flow, url = app.begin(login_hint=cas.email)
+        answer = await Page(await browser.get(url)).press(browser, "Cas Vos")
+        while not answer.has_redirect_location:
+            page = Page(answer)
+            answer = await page.press(browser, "Return" if page.heading == "Need admin approval" else "Accept")
+        return await asyncio.to_thread(app.finish, flow, received(answer.headers["location"]))
+
+    async def administrator(presses: str) -> dict[str, str]:
+        """The administrator at the link of the app, for their organization; what the app's callback receives."""
+        page = Page(await browser.get(f"/{cas.tenant_id}{ADMIN_CONSENT.removeprefix('/organizations')}"))
+        assert page.text.count("northwind.example") == 1
+        return received((await page.press(browser, presses)).headers["location"])
+
+    refused = await clicks_in()
+    declined = await administrator("Cancel")
+    still_refused = await clicks_in()
+    granted = await administrator("Accept")
+    result = await clicks_in()
+
+    assert (refused["error"], still_refused["error"]) == ("access_denied", "access_denied")
+    assert refused["error_description"].startswith("AADSTS90094: ")
+    assert (declined["error"], declined["state"]) == ("access_denied", "state-2")
+    assert (granted["admin_consent"], granted["tenant"], granted["state"]) == ("True", cas.tenant_id, "state-2")
+    assert result["id_token_claims"]["tid"] == cas.tenant_id
+    assert "access_token" in await asyncio.to_thread(app.silent, force_refresh=True)
 
 
 @pytest.mark.parametrize(

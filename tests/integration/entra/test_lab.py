@@ -1,11 +1,13 @@
 """The controls under /_lab."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.cloud.clock import Clock
 from tests.cloud.directory import OUTLOOK_CLIENT_ID, Directory
 from tests.cloud.entra import EntraEmulator
 from tests.integration.entra.client import (
@@ -75,6 +77,24 @@ async def test_planned_token_errors_count_down(browser: httpx.AsyncClient, entra
     assert [(a.status_code, a.headers.get("retry-after")) for a in answers] == [(503, "7"), (503, "7"), (200, None)]
 
 
+async def test_requests_tell_when_and_how(browser: httpx.AsyncClient, entra: EntraEmulator, clock: Clock) -> None:
+    """The log says when each request came, by the cloud's clock, and how it was refused if it was: pages and tokens alike."""
+    begun = clock.now()
+    clock.advance(3600)
+    await redeem(browser, "guess")
+    await redeem(browser, await code_for(browser, entra))
+    await browser.get(authorize_path(redirect_uri="https://evil.example"))
+    listed = (await browser.get("/_lab/requests")).json()
+
+    assert [(r["status"], r["error"], r["error_code"]) for r in listed] == [
+        (400, "invalid_grant", 70000),
+        (200, None, None),
+        (400, "invalid_request", 50011),
+    ]
+    for logged in listed:
+        assert (datetime.fromisoformat(logged["at"]) - begun).total_seconds() >= 3600
+
+
 async def test_requests_hide_secrets(browser: httpx.AsyncClient, entra: EntraEmulator) -> None:
     """The log names every request that is not a control, in order, without a secret in it."""
     code = await code_for(browser, entra)
@@ -121,9 +141,13 @@ AT_PAGE = {"email": ANN, "authorize_url": "{url}" + authorize_path(), "decision"
         ("users", {"email": "a@b.example", "name": "N", "aliases": ["b"]}, "aliases.0"),
         ("users", {"email": "a@b.example", "name": "N", "alias": "x"}, "alias"),
         ("users", {"email": "a@b.example"}, "name"),
+        ("users", {"email": "a@b.example", "name": "N", "code": "12a4"}, "code"),
+        ("users", {"email": "a@b.example", "name": "N", "mailbox": "full"}, "mailbox"),
         ("users", [], ""),
         ("sign-in", {**AT_PAGE, "decision": "ok"}, "decision"),
         ("revoke", {"email": ANN, "access_tokens": 1}, "access_tokens"),
+        ("trouble", {"email": ANN, "kind": "ill"}, "kind"),
+        ("client-secret", {"state": "lost"}, "state"),
         ("token-error", {"error": "x", "error_codes": [], "times": 1}, "error_codes"),
         ("token-error", {"error": "x", "error_codes": [1], "times": True}, "times"),
         ("token-error", {"error": "x", "error_codes": [1], "times": 1, "grant_type": "password"}, "grant_type"),
@@ -155,6 +179,7 @@ async def test_controls_name_the_wrong_field(browser: httpx.AsyncClient, control
         ("token", {"email": ANN, "scope": "Mail.Raed"}, 400, "AADSTS650053"),
         ("token", {"email": "z@z.example", "scope": "Mail.Read"}, 404, "z@z.example"),
         ("revoke", {"email": "z@z.example"}, 404, "z@z.example"),
+        ("trouble", {"email": "z@z.example", "kind": "mfa"}, 404, "z@z.example"),
     ],
 )
 async def test_controls_say_what_is_wrong(

@@ -1,6 +1,9 @@
 """The token endpoint, by hand."""
 
+import asyncio
+
 import httpx
+import jwt
 import pytest
 
 from tests.cloud.clock import Clock
@@ -102,6 +105,21 @@ async def test_scopes_without_offline_access_or_openid(browser: httpx.AsyncClien
     assert not {"refresh_token", "id_token"} & answer.keys()
 
 
+async def test_who_never_had_a_mailbox_has_no_address_in_the_id_token(
+    browser: httpx.AsyncClient, entra: EntraEmulator, directory: Directory
+) -> None:
+    """They sign in under a name that looks like one, as everybody; `email` is only there where mail arrives."""
+    directory.add("una@contoso.example", "Una", mailbox="none")
+    url = entra.url + authorize_path(scope="openid profile email")
+    told = []
+    for person in ("ann@contoso.example", "una@contoso.example"):
+        answer = (await redeem(browser, (await sign_in(browser, url, person))["code"])).json()
+        claims = jwt.decode(answer["id_token"], options={"verify_signature": False})
+        told.append((claims["preferred_username"], claims.get("email")))
+
+    assert told == [("ann@contoso.example", "ann@contoso.example"), ("una@contoso.example", None)]
+
+
 async def test_refresh_with_fewer_scopes(
     browser: httpx.AsyncClient, entra: EntraEmulator, directory: Directory
 ) -> None:
@@ -142,6 +160,25 @@ async def test_strict_rotation(browser: httpx.AsyncClient, entra: EntraEmulator)
 
     assert (await refresh(browser, old)).json()["error"] == "invalid_grant"
     assert (await refresh(browser, new)).status_code == 200
+
+
+async def test_strict_rotation_of_many_at_once(browser: httpx.AsyncClient, entra: EntraEmulator) -> None:
+    """Of 20 refreshes at once with one token, one gets the tokens and 19 are refused; the log tells them apart."""
+    old = await new_refresh_token(browser, entra)
+    entra.switches.strict_rotation = True
+    answers = await asyncio.gather(*(refresh(browser, old) for _ in range(20)))
+
+    won = [answer.json() for answer in answers if answer.status_code == 200]
+    assert len(won) == 1
+    assert [answer.json()["error"] for answer in answers if answer.status_code == 400] == ["invalid_grant"] * 19
+    logged = (await browser.get("/_lab/requests")).json()
+    refreshes = [call for call in logged if call["form"].get("grant_type") == "refresh_token"]
+    assert (
+        sorted((call["status"], call["error"], call["error_code"]) for call in refreshes if call["error"])
+        == [(400, "invalid_grant", 70000)] * 19
+    )
+    assert len(refreshes) == 20
+    assert (await refresh(browser, won[0]["refresh_token"])).status_code == 200
 
 
 async def test_refresh_token_dies_of_inactivity(browser: httpx.AsyncClient, entra: EntraEmulator, clock: Clock) -> None:

@@ -2,7 +2,8 @@
 Graph's routes for subscriptions.
 
 Imitated, from https://learn.microsoft.com/graph/api/resources/subscription and the pages of its calls: POST, with the real
-handshake while the caller waits; GET of all and of one; PATCH; DELETE; reauthorize.
+handshake while the caller waits; GET of all and of one; PATCH; DELETE; reauthorize. A guess: every one of them is 404 for
+a person without a mailbox.
 Not imitated: paging of the list, app-only tokens, query options (refused with 400).
 """
 
@@ -15,7 +16,7 @@ from aiohttp import web
 
 from tests.cloud.clock import Clock
 from tests.cloud.directory import AccessToken, Directory, Person
-from tests.cloud.graph.auth import authenticate, require_scope
+from tests.cloud.graph.auth import authenticate, require_mailbox, require_scope
 from tests.cloud.graph.errors import GraphError
 from tests.cloud.graph.subscriptions.lifecycle import Reauthorization
 from tests.cloud.graph.subscriptions.registry import Registry
@@ -34,6 +35,7 @@ READ_SCOPES = ("Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite")
 ODATA_CONTEXT = "https://graph.microsoft.com/v1.0/$metadata#subscriptions"
 #: PATCH and reauthorize of one subscription must lie this far apart (lifecycle page, 2026-03-24).
 RENEWALS_APART = timedelta(minutes=10)
+_NOT_FOUND = "ResourceNotFound"
 
 #: Asks an address whether it wants notifications; raises 400 where it does not prove itself.
 Validate = Callable[[str], Awaitable[None]]
@@ -74,6 +76,7 @@ class SubscriptionRoutes:
         require_scope(token, *READ_SCOPES)
         if request.query:
             raise GraphError(400, "BadRequest", f"Query option '{next(iter(request.query))}' is not supported here.")
+        require_mailbox(person)
         return person, token
 
     def _find(self, request: web.Request) -> tuple[Subscription, AccessToken]:
@@ -115,7 +118,7 @@ class SubscriptionRoutes:
         try:
             subscription, token = self._find(request)
         except GraphError as error:
-            if error.status == 404 and self._registry.rules.missing == "invalid_parameter":
+            if error.code == _NOT_FOUND and self._registry.rules.missing == "invalid_parameter":
                 raise GraphError(400, "ErrorInvalidParameter", "The subscription does not exist.") from error
             raise
         expiry, address = read_update(await _read_json(request))
@@ -167,7 +170,7 @@ class SubscriptionRoutes:
 
 
 def _not_found() -> GraphError:
-    return GraphError(404, "ResourceNotFound", "The object was not found.")
+    return GraphError(404, _NOT_FOUND, "The object was not found.")
 
 
 async def _read_json(request: web.Request) -> dict[str, Any]:
