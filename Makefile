@@ -11,7 +11,7 @@ CLOUD := .venv/.cloud node_modules/.azurite
 DEV := $(CLOUD) .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install format lint unit check test start demo ffmpeg clean
+.PHONY: help install format lint unit check test start demo ffmpeg chromium clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ format: $(DEV) ## Format the code and fix what can be fixed
 
 check: lint unit ## Formatting, lint, types and unit tests: what to run before a commit
 
-test: lint ffmpeg ## Every check and every test
+test: lint ffmpeg chromium ## Every check and every test
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 unit: $(DEV) ## The unit tests alone
@@ -42,11 +42,15 @@ lint: $(DEV)
 	$(PYTHON) -m mypy
 
 clean: ## Remove everything that was set up or made
-	rm -rf .venv node_modules .cloud .cloud.json .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules build .cloud .cloud.json .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Only the tests need ffmpeg: they make small videos as attachments.
 ffmpeg:
 	@command -v ffmpeg >/dev/null || sh tests/cloud/install_ffmpeg.sh
+
+# Only the tests need a browser: they drive the settings page with it.
+chromium: $(DEV)
+	@sh tests/cloud/install_chromium.sh $(PYTHON)
 
 $(PYTHON):
 	@python="$$(sh tests/cloud/find_python.sh)" && echo "Setting up .venv with $$python" && "$$python" -m venv --clear .venv

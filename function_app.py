@@ -30,7 +30,7 @@ async def http_start_sign_in(req: func.HttpRequest, context: func.Context) -> fu
 
     body = read(SignInRequest, api.json_body(req))
     url, sign_in = await flows.connect.begin(
-        api.account_of(req), api.user_of(req), body.return_url, body.expected_email or ""
+        api.account_of(req), api.user_of(req), body.return_url, expected_email=body.expected_email or ""
     )
     return api.answer({"sign_in_url": url, "expires_at": api.rfc3339(sign_in.expires_at)}, 201)
 
@@ -46,7 +46,8 @@ async def http_connect(req: func.HttpRequest, context: func.Context) -> func.Htt
 @api.browser_page
 async def http_oauth_callback(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     if "admin_consent" in req.params:
-        return api.admin_consent_page(dict(req.params))
+        await flows.sign_in_ends.approved(api.approved_sign_in(req.params))
+        return api.admin_consent_page(req.params)
     to = await flows.connect.park(dict(req.params), api.binding_of(req, flows.settings.public_base_url))
     return api.redirect(to.location, to.binding, flows.settings.public_base_url)
 
@@ -64,15 +65,82 @@ async def http_complete_sign_in(req: func.HttpRequest, context: func.Context) ->
 @app.route(route=f"{USER}/connection", methods=["GET"])
 @api.endpoint
 async def http_get_connection(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    return api.answer(api.connection_json(await flows.connect.current(api.account_of(req), api.user_of(req))))
+    return api.answer(api.connection_or_none(*await flows.show.connection(api.account_of(req), api.user_of(req))))
+
+
+@app.route(route=f"{USER}/connection/default-sender", methods=["PUT"])
+@api.endpoint
+async def http_set_default_sender(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api.models import DefaultSenderRequest, read
+
+    body = read(DefaultSenderRequest, api.json_body(req))
+    await flows.choose_default_sender(api.account_of(req), api.user_of(req), body.default_sender)
+    return api.answer(api.connection_or_none(*await flows.show.connection(api.account_of(req), api.user_of(req))))
 
 
 @app.route(route=f"{USER}/connection", methods=["DELETE"])
 @api.endpoint
 async def http_delete_connection(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    api.refuse_erase(req)
-    connection = await flows.disconnect.delete(api.account_of(req), api.user_of(req))
-    return api.answer(api.deleted_json(connection))
+    end = flows.erase.erase if api.wants_erase(req) else flows.disconnect.delete
+    return api.answer(api.deleted_json(await end(api.account_of(req), api.user_of(req))))
+
+
+# The settings page: for the CRM to embed, then for the page itself, which proves itself with the token of its link.
+
+
+@app.route(route=f"{USER}/settings-page", methods=["POST"])
+@api.endpoint
+async def http_open_settings_page(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api.models import SettingsPageRequest, read
+
+    body = read(SettingsPageRequest, api.json_body(req))
+    url, expires_at = flows.settings_page.link(api.account_of(req), api.user_of(req), body.return_url)
+    return api.answer({"url": url, "expires_at": api.rfc3339(expires_at)}, 201)
+
+
+@app.route(route="settings/email", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@api.browser_page
+async def http_settings_page(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return api.settings_page(flows.settings.allowed_return_origins)
+
+
+@app.route(route="settings/assets/{name}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@api.endpoint
+async def http_settings_asset(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return api.asset(req)
+
+
+@app.route(route="settings/email/connection", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@api.endpoint
+async def http_settings_view(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return api.answer(
+        api.settings_json(await flows.settings_page.view(flows.settings_page.visit(api.settings_token(req))))
+    )
+
+
+@app.route(route="settings/email/sign-in", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@api.endpoint
+async def http_settings_sign_in(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    url, sign_in = await flows.settings_page.sign_in(flows.settings_page.visit(api.settings_token(req)))
+    return api.answer({"sign_in_url": url, "expires_at": api.rfc3339(sign_in.expires_at)}, 201)
+
+
+@app.route(route="settings/email/default-sender", methods=["PUT"], auth_level=func.AuthLevel.ANONYMOUS)
+@api.endpoint
+async def http_settings_default_sender(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api.models import DefaultSenderRequest, read
+
+    visit = flows.settings_page.visit(api.settings_token(req))
+    body = read(DefaultSenderRequest, api.json_body(req))
+    return api.answer(api.settings_json(await flows.settings_page.choose_default_sender(visit, body.default_sender)))
+
+
+@app.route(route="settings/email/connection", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
+@api.endpoint
+async def http_settings_delete(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return api.answer(
+        api.settings_json(await flows.settings_page.delete(flows.settings_page.visit(api.settings_token(req))))
+    )
 
 
 # Sending, and looking up.
@@ -204,6 +272,11 @@ async def queue_mail_change(msg: func.QueueMessage) -> None:
 @app.queue_trigger(arg_name="msg", queue_name=jobs.CRM_DELIVERIES, connection=STORAGE)
 async def queue_crm_delivery(msg: func.QueueMessage) -> None:
     await flows.deliver.deliver(jobs.DeliverEvent.from_json(msg.get_body().decode()))
+
+
+@app.queue_trigger(arg_name="msg", queue_name=jobs.ERASURES, connection=STORAGE)
+async def queue_erasure(msg: func.QueueMessage) -> None:
+    await flows.erase.go_on(jobs.EraseUser.from_json(msg.get_body().decode()))
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 * * * * *")

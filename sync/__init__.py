@@ -10,7 +10,11 @@ How data moves. Rows are the truth, queue messages (in brackets) are wake-up poi
               Microsoft -> http_oauth_callback -> flows/connect.park -> sealed row              => 302 CRM
               CRM -> http_complete_sign_in -> flows/connect.complete -> entra -> connections -> [mailbox-watch]
               [mailbox-watch] -> queue_mailbox_watch -> flows/watch.keep -> graph_subscriptions -> [crm-deliveries]
+    page      CRM -> http_open_settings_page -> flows/settings_page.link                           => url, token in its fragment
+              page -> http_settings_… -> domain/settings_page.read -> flows/settings_page -> connect | disconnect | connections
     delete    CRM -> http_delete_connection -> flows/disconnect -> connections -> graph_subscriptions   => 200
+              with erase=true -> flows/erase -> disconnect, then everything that was synced -> [erasures]
+    refused   any call to Graph or Entra ID -> flows/reconnect -> domain/trouble -> connections -> [crm-deliveries]
     send      CRM -> http_send_message -> flows/accept -> domain/sender_rule, outgoing -> journal -> [mail-sends]
               [mail-sends] -> queue_mail_send -> flows/send, draft -> graph_mail -> journal -> [crm-deliveries]
     receive   Graph -> http_graph_notifications -> flows/receive.acknowledge -> domain/notification -> [mail-changes]

@@ -13,7 +13,8 @@ MAILBOX_CATCH_UP = "mailbox-catch-up"
 MAIL_SENDS = "mail-sends"
 MAIL_CHANGES = "mail-changes"
 CRM_DELIVERIES = "crm-deliveries"
-QUEUES = (MAILBOX_WATCH, MAILBOX_CATCH_UP, MAIL_SENDS, MAIL_CHANGES, CRM_DELIVERIES)
+ERASURES = "erasures"
+QUEUES = (MAILBOX_WATCH, MAILBOX_CATCH_UP, MAIL_SENDS, MAIL_CHANGES, CRM_DELIVERIES, ERASURES)
 POISON_SUFFIX = "-poison"
 
 
@@ -116,6 +117,25 @@ class DeliverEvent(Job):
     event_id: str
 
 
+@dataclass(frozen=True)
+class EraseUser(Job):
+    """
+    Remove what is still there of a user's erased connections.
+
+    `again`: all was removed before, and this looks for what was written by work that was under way then.
+    """
+
+    queue: ClassVar[str] = ERASURES
+    account_id: str
+    user_id: str
+    again: bool = False
+
+    @property
+    def key(self) -> str:
+        """One piece of work for each user, however far it has come."""
+        return f"{self.queue}|{self.account_id}|{self.user_id}"
+
+
 JOB_OF_QUEUE: dict[str, type[Job]] = {
-    job.queue: job for job in (WatchMailbox, CatchUp, SendMail, MailChange, DeliverEvent)
+    job.queue: job for job in (WatchMailbox, CatchUp, SendMail, MailChange, DeliverEvent, EraseUser)
 }

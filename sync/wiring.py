@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sync import settings
+from sync.domain.connection import Connection, DefaultSender
 from sync.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,10 +40,13 @@ if TYPE_CHECKING:
     from sync.flows.connect import Connect
     from sync.flows.deliver import Deliver
     from sync.flows.disconnect import Disconnect
+    from sync.flows.erase import Erase
     from sync.flows.receive import Receive
     from sync.flows.reconnect import Reconnect
     from sync.flows.send import Send
+    from sync.flows.settings_page import SettingsPage
     from sync.flows.show import Show
+    from sync.flows.sign_in_end import SignInEnds
     from sync.flows.sweep import Sweep
     from sync.flows.watch import Watch
 
@@ -93,6 +97,7 @@ class Wiring:
 
         return Connect(
             sign_ins=self._sign_ins,
+            ends=self.sign_in_ends,
             connections=self._connections,
             journal=self._journal,
             work=self._work,
@@ -108,11 +113,56 @@ class Wiring:
         )
 
     @cached_property
+    def sign_in_ends(self) -> "SignInEnds":
+        """Sign-ins that came to nothing."""
+        from sync.flows.sign_in_end import SignInEnds
+
+        return SignInEnds(self._sign_ins, self._entra, now)
+
+    @cached_property
+    def settings_page(self) -> "SettingsPage":
+        """The page where a person manages the connection."""
+        from sync.flows.settings_page import SettingsPage
+
+        return SettingsPage(
+            connections=self._connections,
+            connect=self.connect,
+            ends=self.sign_in_ends,
+            disconnect=self.disconnect,
+            clock=now,
+            signing_keys=self.settings.signing_keys,
+            public_base_url=self.settings.public_base_url,
+            allowed_return_origins=self.settings.allowed_return_origins,
+        )
+
+    async def choose_default_sender(self, account_id: str, user_id: str, default_sender: str) -> Connection:
+        """The door of a user's individual emails: `outlook` or `provider`."""
+        from sync.flows.default_sender import choose
+
+        return await choose(self._connections, account_id, user_id, DefaultSender(default_sender))
+
+    @cached_property
     def disconnect(self) -> "Disconnect":
         """The end of connections."""
         from sync.flows.disconnect import Disconnect
 
         return Disconnect(self._connections, self._journal, self._work, self._tokens, self._subscriptions, now)
+
+    @cached_property
+    def erase(self) -> "Erase":
+        """The end of what was synced."""
+        from sync.flows.erase import Erase
+
+        return Erase(
+            connections=self._connections,
+            sign_ins=self._sign_ins,
+            anchors=self._anchors,
+            journal=self._journal,
+            content=self._content,
+            work=self._work,
+            disconnect=self.disconnect,
+            clock=now,
+        )
 
     @cached_property
     def watch(self) -> "Watch":
@@ -124,6 +174,7 @@ class Wiring:
             journal=self._journal,
             work=self._work,
             subscriptions=self._subscriptions,
+            tokens=self._tokens,
             disconnect=self.disconnect,
             reconnect=self._reconnect,
             clock=now,
@@ -192,7 +243,7 @@ class Wiring:
         """What the CRM can look up."""
         from sync.flows.show import Show
 
-        return Show(self._connections, self._journal, self._content, self._work)
+        return Show(self._connections, self.sign_in_ends, self._journal, self._content, self._work)
 
     @cached_property
     def sweep(self) -> "Sweep":

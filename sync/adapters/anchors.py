@@ -8,12 +8,15 @@ Keys are hashed: conversation and message ids may hold characters that a row key
 """
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 
 from sync.adapters.tables import Tables
 from sync.domain.errors import Conflict
 from sync.domain.ids import key_hash
 from sync.domain.thread_rule import Anchor, KeyKind
+
+DELETES_AT_ONCE = 16
 
 
 class AnchorsTable:
@@ -62,3 +65,15 @@ class AnchorsTable:
         await self._table.upsert(
             {"PartitionKey": connection_id, "RowKey": f"known|{key_hash(name)}", "message": message_id}
         )
+
+    async def count(self, connection_id: str) -> int:
+        """How many keys there are; what was remembered is not counted."""
+        where = "PartitionKey eq @connection and (RowKey lt 'known|' or RowKey gt 'known}')"
+        return sum([1 async for _ in self._table.query(where, select=["RowKey"], connection=connection_id)])
+
+    async def remove_all(self, connection_id: str) -> None:
+        """Remove every key, and all that was remembered."""
+        rows = self._table.query("PartitionKey eq @connection", select=["RowKey"], connection=connection_id)
+        names = [row["RowKey"] async for row, _ in rows]
+        for some in itertools.batched(names, DELETES_AT_ONCE, strict=False):
+            await asyncio.gather(*(self._table.delete(connection_id, name) for name in some))

@@ -5,30 +5,61 @@ No name holds anything a sender chose. The same content under the same id has th
 nothing new.
 """
 
+import asyncio
 import contextlib
 import hashlib
+import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.storage.blob import StorageErrorCode
+from azure.storage.blob.aio import BlobLeaseClient, BlobServiceClient, ContainerClient
 
 from sync.domain.body import Body
 from sync.domain.errors import Conflict, NotFound
 
+DELETES_AT_ONCE = 16
+_LEASE_FORBIDS = (
+    StorageErrorCode.LEASE_ID_MISSING,
+    StorageErrorCode.LEASE_ID_MISMATCH_WITH_BLOB_OPERATION,
+    StorageErrorCode.LEASE_LOST,
+    StorageErrorCode.LEASE_NOT_PRESENT_WITH_BLOB_OPERATION,
+)
+
+
+class Leased(Conflict):
+    """Somebody else holds the lease of this blob, or ours has ended."""
+
 
 class Container:
-    """One container, made on first use."""
+    """
+    One container, made on first use.
+
+    Leases: https://learn.microsoft.com/rest/api/storageservices/lease-blob. Azurite takes a write with a lease that has ended
+    where nobody has taken another, so name the version too wherever that matters.
+    """
 
     def __init__(self, service: BlobServiceClient, name: str) -> None:
         self._client: ContainerClient = service.get_container_client(name)
 
-    async def put(self, name: str, content: bytes, *, version: str | None = None) -> str:
-        """Write a blob; with `version`, only over that version. Returns the new version, raises Conflict."""
-        condition: dict[str, Any] = (
-            {} if version is None else {"etag": version, "match_condition": MatchConditions.IfNotModified}
-        )
+    async def put(self, name: str, content: bytes, *, version: str | None = None, lease: str | None = None) -> str:
+        """
+        Write a blob; with `version`, only over that version; with `lease`, as the one who holds it.
+
+        Returns the new version; raises Conflict, and Leased where only who holds the lease may write.
+        """
+        condition: dict[str, Any] = {} if version is None else _only(version)
+        if lease is not None:
+            condition["lease"] = lease
         try:
             return await self._upload(name, content, condition)
         except ResourceNotFoundError:
@@ -40,6 +71,14 @@ class Container:
         except ResourceModifiedError as error:
             raise Conflict from error
 
+    async def put_despite_lease(self, name: str, content: bytes, *, version: str | None = None) -> str:
+        """Write as `put`, and take the lease away from whoever holds it."""
+        while True:
+            try:
+                return await self.put(name, content, version=version)
+            except Leased:
+                await self.break_lease(name)
+
     async def get(self, name: str) -> tuple[bytes, str] | None:
         """A blob with its version."""
         try:
@@ -49,15 +88,75 @@ class Container:
             return None
 
     async def delete(self, name: str) -> None:
-        """Delete, if it is there."""
+        """Delete, if it is there, whoever holds its lease."""
+        while True:
+            try:
+                with _lease_respected():
+                    await self._client.delete_blob(name, delete_snapshots="include")
+            except ResourceNotFoundError:
+                return
+            except Leased:
+                await self.break_lease(name)
+            else:
+                return
+
+    async def delete_all(self, prefix: str) -> int:
+        """Delete every blob whose name begins so; returns how many there were."""
+        count = 0
         try:
-            await self._client.delete_blob(name, delete_snapshots="include")
-        except ResourceNotFoundError:
-            return
+            names = [name async for name in self._client.list_blob_names(name_starts_with=prefix)]
+        except ResourceNotFoundError:  # nothing was ever stored
+            return 0
+        for some in itertools.batched(names, DELETES_AT_ONCE, strict=False):
+            await asyncio.gather(*(self.delete(name) for name in some))
+            count += len(some)
+        return count
+
+    async def lease(self, name: str, *, version: str, seconds: int) -> str | None:
+        """
+        Let nobody else write to this blob for 15 to 60 s, or until `release`. It can still be read.
+
+        None where somebody else has the lease, or the blob is not in this version any more.
+        """
+        lease = self._lease(name)
+        try:
+            await lease.acquire(lease_duration=seconds, **_only(version))
+        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
+            return None
+        return lease.id
+
+    async def release(self, name: str, lease: str) -> None:
+        """End a lease early. Never fails: one that can't be ended now ends by itself."""
+        with contextlib.suppress(AzureError):
+            await self._lease(name, lease).release()
+
+    async def break_lease(self, name: str) -> None:
+        """End a lease whoever holds it; no error where nobody does."""
+        with contextlib.suppress(ResourceExistsError, ResourceNotFoundError):
+            await self._lease(name).break_lease(lease_break_period=0)
+
+    def _lease(self, name: str, lease: str | None = None) -> BlobLeaseClient:
+        return BlobLeaseClient(self._client.get_blob_client(name), lease_id=lease)
 
     async def _upload(self, name: str, content: bytes, condition: dict[str, Any]) -> str:
-        done = await self._client.get_blob_client(name).upload_blob(content, overwrite=True, **condition)
+        with _lease_respected():
+            done = await self._client.get_blob_client(name).upload_blob(content, overwrite=True, **condition)
         return str(done["etag"])
+
+
+def _only(version: str) -> dict[str, Any]:
+    return {"etag": version, "match_condition": MatchConditions.IfNotModified}
+
+
+@contextlib.contextmanager
+def _lease_respected() -> Iterator[None]:
+    """Storage's four words for a write that a lease forbids become Leased; azure-core has no class for them."""
+    try:
+        yield
+    except HttpResponseError as error:
+        if getattr(error, "error_code", None) in _LEASE_FORBIDS:
+            raise Leased from error
+        raise
 
 
 class MailContentBlobs:
@@ -66,19 +165,19 @@ class MailContentBlobs:
     def __init__(self, container: Container) -> None:
         self._blobs = container
 
-    async def put_body(self, account_id: str, message_id: str, body: Body) -> str:
+    async def put_body(self, account_id: str, connection_id: str, message_id: str, body: Body) -> str:
         """Store a body; returns its name."""
         content = json.dumps({"html": body.html, "text": body.text}).encode()
-        return await self._put(f"{account_id}/bodies/{message_id}", content)
+        return await self._put(f"{_folder(account_id, connection_id)}bodies/{message_id}", content)
 
     async def body(self, name: str) -> Body:
         """A stored body."""
         stored = json.loads(await self.file(name))
         return Body(stored["html"], stored["text"])
 
-    async def put_file(self, account_id: str, attachment_id: str, content: bytes) -> str:
+    async def put_file(self, account_id: str, connection_id: str, attachment_id: str, content: bytes) -> str:
         """Store a file; returns its name."""
-        return await self._put(f"{account_id}/files/{attachment_id}", content)
+        return await self._put(f"{_folder(account_id, connection_id)}files/{attachment_id}", content)
 
     async def file(self, name: str) -> bytes:
         """A stored file."""
@@ -87,7 +186,15 @@ class MailContentBlobs:
             raise NotFound("The content was removed.")
         return found[0]
 
+    async def remove_all(self, account_id: str, connection_id: str) -> int:
+        """Remove all that was kept for a connection, also what no message came to lead to; returns how much that was."""
+        return await self._blobs.delete_all(_folder(account_id, connection_id))
+
     async def _put(self, stem: str, content: bytes) -> str:
         name = f"{stem}-{hashlib.sha256(content).hexdigest()[:16]}"
         await self._blobs.put(name, content)
         return name
+
+
+def _folder(account_id: str, connection_id: str) -> str:
+    return f"{account_id}/{connection_id}/"

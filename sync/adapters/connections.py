@@ -1,9 +1,10 @@
 """
 The table `connections`.
 
-    account|<account>    user|<user>    the user's current connection: one row, so that taking over and ending are one write
-    connection|<id>      owner          whose connection that is or was; once another took its place, how it was then
-    mailbox|<hash>       <id>           the connections to a mailbox that have not ended
+    account|<account>    user|<user>         the user's current connection: one row, so that taking over and ending are one write
+    account|<account>    had|<user>|<id>     the connections the user has or had
+    connection|<id>      owner               whose connection that is or was; once another took its place, how it was then
+    mailbox|<hash>       <id>                the connections to a mailbox that have not ended
 """
 
 from dataclasses import replace
@@ -44,10 +45,23 @@ class ConnectionsTable:
 
     async def sharing(self, connection: Connection) -> list[Connection]:
         """The other live connections of the same mailbox that are told of it by the same subscription."""
+        return [other for other in await self.of_mailbox(connection) if rule.share_subscription(connection, other)]
+
+    async def of_mailbox(self, connection: Connection) -> list[Connection]:
+        """The other live connections of the same mailbox, in any account."""
         rows = self._table.query("PartitionKey eq @mailbox", select=["RowKey"], mailbox=_mailbox(connection))
         ids = [row["RowKey"] async for row, _ in rows if row["RowKey"] != connection.connection_id]
         others = [await self.by_id(connection_id) for connection_id in ids]
-        return [other for other in others if other is not None and rule.share_subscription(connection, other)]
+        return [other for other in others if other is not None and rule.same_mailbox(connection, other)]
+
+    async def all_of(self, account_id: str, user_id: str) -> list[Connection]:
+        """Every connection the user has or had: the current one, and the others as they were retired (disconnected)."""
+        # User ids hold no "|", and "}" is the character behind it: the range is this user's alone.
+        where = "PartitionKey eq @account and RowKey gt @first and RowKey lt @end"
+        account, first, end = f"account|{account_id}", f"had|{user_id}|", f"had|{user_id}}}"
+        rows = self._table.query(where, select=["connection"], account=account, first=first, end=end)
+        found = [await self.by_id(row["connection"]) async for row, _ in rows]
+        return [connection for connection in found if connection is not None]
 
     async def leave(self, connection: Connection) -> None:
         """An ended connection is not looked at any more when others of its mailbox are sought."""
@@ -57,6 +71,13 @@ class ConnectionsTable:
         """Keep who owns this new connection, before it is saved as the current one."""
         await self._table.upsert(self._owner(connection))
         await self._table.upsert({"PartitionKey": _mailbox(connection), "RowKey": connection.connection_id})
+        await self._table.upsert(
+            {
+                "PartitionKey": f"account|{connection.account_id}",
+                "RowKey": f"had|{connection.user_id}|{connection.connection_id}",
+                "connection": connection.connection_id,
+            }
+        )
 
     async def retire(self, connection: Connection) -> None:
         """Keep a connection that another is about to take the place of, so that what it opened can be closed."""

@@ -2,11 +2,16 @@
 Microsoft's sign-in through MSAL (https://learn.microsoft.com/entra/msal/python). MSAL is synchronous, so it runs in threads.
 
 An application object is made for each call, since each sign-in has a token cache of its own; they share one HTTP cache, so that
-the endpoints are discovered once per process and not with every object.
+the endpoints are discovered once per process and not with every object. In that cache MSAL also keeps refusals: a call that is
+repeated word for word within a minute is answered from there, even if what was wrong has been put right meanwhile.
+
+Tokens are asked for as by an app that understands claims challenges (capability CP1): Graph then ends them at once when a sign-in
+is revoked, and says so (https://learn.microsoft.com/entra/identity-platform/app-resilience-continuous-access-evaluation).
 """
 
 import asyncio
 import json
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +20,8 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import msal
 
-from sync.domain.errors import Declined, OperatorAlarm, ReconnectNeeded, Unclear
+from sync.adapters.entra_refusals import refusal
+from sync.domain.errors import Declined, OperatorAlarm, Unclear
 from sync.domain.sign_in import Grant
 
 #: `offline_access`, `openid` and `profile` are added by MSAL. ReadWrite only because a send begins with a draft.
@@ -23,12 +29,8 @@ SCOPES = ("Mail.ReadWrite", "Mail.Send", "User.Read")
 GRAPH_SCOPE = "https://graph.microsoft.com/{}"
 TIMEOUT_S = 15.0
 
-#: Errors of the token endpoint that say: the app's own registration is broken
-#: (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#error-codes-for-token-endpoint-errors).
-_OUR_FAULT = frozenset(
-    ("invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_request")
-)
-_USER_MUST_SIGN_IN = frozenset(("invalid_grant", "interaction_required", "consent_required", "login_required"))
+#: In a cached access token: the claims (JSON) that it was asked for with.
+_ASKED_WITH = "asked_with"
 
 Credential = str | dict[str, Callable[[], str]]
 
@@ -49,8 +51,12 @@ class MsalEntra:
         self._http = _Http(authority)
         self._http_cache: dict[str, object] = {}
 
-    async def begin(self, *, state: str, login_hint: str) -> tuple[str, str]:
-        """The address to send the browser to, and the flow (JSON, secret) to keep until the callback."""
+    async def begin(self, *, state: str, login_hint: str, claims: str = "") -> tuple[str, str]:
+        """
+        The address to send the browser to, and the flow (JSON, secret) to keep until the callback.
+
+        `claims` (JSON) are asked for here and, since MSAL keeps them in the flow, when the code is redeemed.
+        """
 
         def initiate() -> dict[str, Any]:
             with warnings.catch_warnings():
@@ -63,6 +69,7 @@ class MsalEntra:
                     prompt="select_account",
                     login_hint=login_hint or None,
                     response_mode="query",
+                    claims_challenge=claims or None,
                 )
                 return flow
 
@@ -74,19 +81,20 @@ class MsalEntra:
         cache = msal.SerializableTokenCache()
 
         def acquire() -> dict[str, Any]:
+            application = self._application(cache)
             # client_info in the query is the browser's word, not Microsoft's: the token answer has its own.
             trusted = {k: v for k, v in answer.items() if k != "client_info"}
             try:
-                done: dict[str, Any] = self._application(cache).acquire_token_by_auth_code_flow(
-                    json.loads(flow), trusted
-                )
+                done: dict[str, Any] = application.acquire_token_by_auth_code_flow(json.loads(flow), trusted)
+            except json.JSONDecodeError:  # the answer is not Microsoft's
+                raise
             except (ValueError, RuntimeError):  # state or nonce do not fit; MSAL's words hold their values
                 return {"error": "invalid_grant", "error_description": "state or nonce do not fit"}
             return done
 
         result = await self._in_thread(acquire)
         if "access_token" not in result:
-            raise _refusal(result, signing_in=True)
+            raise refusal(result, signing_in=True)
         claims = result.get("id_token_claims") or {}
         # The ID token came straight from the token endpoint over TLS (OpenID Connect Core 3.1.3.7, 6), so its signature
         # proves nothing more; that it was made for us is checked.
@@ -104,11 +112,27 @@ class MsalEntra:
             access_token=result["access_token"],
         )
 
-    async def refresh(self, token_cache: str, home_account_id: str, *, force: bool) -> tuple[str, float, str | None]:
+    def cached(self, token_cache: str, home_account_id: str, *, claims: str = "") -> tuple[str, float] | None:
         """
-        An access token from a stored cache: the token, its life in seconds, and the cache where it changed (else None).
+        The access token in a stored cache and its life in seconds, without asking anybody.
 
-        Raises ReconnectNeeded, OperatorAlarm, Unclear.
+        None where there is none, or where it was not asked for with these `claims`.
+        """
+        cache = msal.SerializableTokenCache()
+        cache.deserialize(token_cache)
+        now = time.time()
+        query = {"home_account_id": home_account_id, "client_id": self._client_id}
+        for entry in cache.search(cache.CredentialType.ACCESS_TOKEN, query=query, now=now):
+            if not claims or entry.get(_ASKED_WITH) == claims:
+                return str(entry["secret"]), int(entry["expires_on"]) - now
+        return None
+
+    async def refresh(self, token_cache: str, home_account_id: str, *, claims: str = "") -> tuple[str, float, str]:
+        """
+        A new access token by a stored cache's refresh token, asked for with these `claims` (JSON).
+
+        Returns the token, its life in seconds, and the cache to store in the place of the one given, which is used up. Raises
+        ReconnectNeeded, OperatorAlarm, Unclear.
         """
         cache = msal.SerializableTokenCache()
         cache.deserialize(token_cache)
@@ -119,14 +143,16 @@ class MsalEntra:
             account = next((a for a in accounts if a["home_account_id"] == home_account_id), None)
             if account is None:
                 return {"error": "invalid_grant", "error_description": "the stored sign-in holds no account"}
-            done = application.acquire_token_silent_with_error(list(SCOPES), account, force_refresh=force)
+            done = application.acquire_token_silent_with_error(
+                list(SCOPES), account, force_refresh=True, claims_challenge=claims or None
+            )
             return done or {"error": "invalid_grant", "error_description": "the stored sign-in holds no refresh token"}
 
         result = await self._in_thread(acquire)
         if "access_token" not in result:
-            raise _refusal(result, signing_in=False)
-        changed = cache.serialize() if cache.has_state_changed else None
-        return result["access_token"], float(result["expires_in"]), changed
+            raise refusal(result, signing_in=False, claims=claims)
+        _leave_only(cache, result["access_token"], claims)
+        return result["access_token"], float(result["expires_in"]), cache.serialize()
 
     def admin_consent_url(self, state: str) -> str:
         """Where an administrator can consent for everybody of their organisation."""
@@ -145,22 +171,26 @@ class MsalEntra:
         self._http.close()
 
     def _application(self, cache: msal.TokenCache) -> msal.ConfidentialClientApplication:
-        return msal.ConfidentialClientApplication(
-            self._client_id,
-            client_credential=self._credential,
-            authority=self._http.as_https(self._authority),
-            token_cache=cache,
-            http_client=self._http,
-            http_cache=self._http_cache,
-            # Discovery of the instance asks Microsoft's public cloud, whatever the authority is.
-            instance_discovery=False,
-        )
+        try:
+            return msal.ConfidentialClientApplication(
+                self._client_id,
+                client_credential=self._credential,
+                authority=self._http.as_https(self._authority),
+                client_capabilities=["CP1"],
+                token_cache=cache,
+                http_client=self._http,
+                http_cache=self._http_cache,
+                # Discovery of the instance asks Microsoft's public cloud, whatever the authority is.
+                instance_discovery=False,
+            )
+        except ValueError as error:  # no endpoints are published there; in trouble it is MsalServiceError
+            raise OperatorAlarm(f"There is no sign-in at {self._authority}. Check ENTRA_AUTHORITY.") from error
 
     @staticmethod
     async def _in_thread(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         try:
             return await asyncio.to_thread(call)
-        except (httpx.HTTPError, msal.exceptions.MsalServiceError) as error:
+        except (httpx.HTTPError, msal.exceptions.MsalServiceError, json.JSONDecodeError) as error:
             raise Unclear(f"Microsoft's sign-in gave no answer: {type(error).__name__}") from error
 
 
@@ -183,20 +213,14 @@ def federated_credential(managed_identity_client_id: str) -> Credential:
     return {"client_assertion": assertion}
 
 
-def _refusal(result: Mapping[str, Any], *, signing_in: bool) -> Exception:
-    """What a refusal means. Decided by `error`; numbers are for diagnosis (Microsoft changes its texts)."""
-    error = str(result.get("error", "unknown"))
-    numbers = ",".join(f"AADSTS{n}" for n in result.get("error_codes") or [])
-    cause = " ".join(filter(None, (error, numbers)))
-    if error in _OUR_FAULT:
-        return OperatorAlarm(f"Microsoft refuses this application ({cause}). Check ENTRA_CLIENT_ID and its credential.")
-    if error in _USER_MUST_SIGN_IN:
-        return (
-            Declined("Microsoft refused the sign-in.", code=cause, status=400)
-            if signing_in
-            else ReconnectNeeded(cause=cause)
-        )
-    return Unclear(f"Microsoft's sign-in answered {cause}")
+def _leave_only(cache: msal.TokenCache, token: str, claims: str) -> None:
+    """Drop the access tokens of before, which MSAL keeps where they had other scopes, and mark this one with its claims."""
+    kind = cache.CredentialType.ACCESS_TOKEN
+    for entry in list(cache.search(kind)):
+        if entry["secret"] != token:
+            cache.remove_at(entry)
+        elif claims:
+            cache.modify(kind, entry, {_ASKED_WITH: claims})
 
 
 class _Response:

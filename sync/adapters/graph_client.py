@@ -7,15 +7,19 @@ sure that nothing was done, so everything else that is not clear is `Unclear`.
 """
 
 import asyncio
+import base64
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from json import loads
 from typing import Any, Protocol
 
 import httpx
 
+from sync.domain import trouble
 from sync.domain.connection import Connection
 from sync.domain.errors import Declined, Gone, ReconnectNeeded, Throttled, Unclear
 
@@ -27,14 +31,16 @@ MAX_REQUESTS_PER_MAILBOX = 4
 #: Seconds for a whole answer to arrive; uploads and downloads of 4 MB included.
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 RETRY_AFTER_UNSAID = timedelta(seconds=10)
+#: What every mailbox has and we may always read, as long as we may read at all.
+INBOX = "/me/mailFolders/inbox"
 IMMUTABLE_IDS = 'IdType="ImmutableId"'
 
 
 class AccessTokens(Protocol):
     """Where tokens come from."""
 
-    async def access_token(self, connection: Connection, *, refused: str | None = None) -> str:
-        """A token, another one than `refused`."""
+    async def access_token(self, connection: Connection, *, refused: str | None = None, claims: str = "") -> str:
+        """A token, another one than `refused`, with the `claims` that Graph asked for."""
 
 
 class GraphClient:
@@ -79,12 +85,14 @@ class GraphClient:
                 sent = {"Authorization": f"Bearer {token}", "Prefer": IMMUTABLE_IDS, **(headers or {})}
                 async with self._sent(method, path, params, json, sent) as response:
                     if response.status_code == 401 and attempt == 1:
-                        token = await self._tokens.access_token(connection, refused=token)
+                        claims = claims_challenge(response.headers.get_list("WWW-Authenticate"))
+                        token = await self._tokens.access_token(connection, refused=token, claims=claims)
                         continue
                     if response.is_success:
                         yield response
                         return
                     await _read(response)
+                    await self._raise_if_shut_out(response, token)
                     _raise_for(response)
 
     async def request_with(
@@ -107,6 +115,15 @@ class GraphClient:
             raise Unclear(f"no answer to an upload: {type(error).__name__}") from error
         if not response.is_success:
             _raise_for(response)
+
+    async def _raise_if_shut_out(self, response: httpx.Response, token: str) -> None:
+        """A 403 may be about one item, or the permission was withdrawn: then the inbox is closed to us too."""
+        code, message = _error_of(response)
+        if not trouble.maybe_without_consent(response.status_code, code):
+            return
+        async with self._sent("GET", INBOX, {"$select": "id"}, None, {"Authorization": f"Bearer {token}"}) as inbox:
+            if inbox.status_code == 403:
+                raise ReconnectNeeded(message, cause=code, reason="consent_withdrawn")
 
     def _place(self, connection: Connection) -> asyncio.Semaphore:
         identity = connection.mailbox.identity
@@ -152,8 +169,11 @@ def _raise_for(response: httpx.Response) -> None:
     if status >= 500 or status == 408:
         raise Unclear(f"{status} {code}")
     if status == 401:
-        raise ReconnectNeeded(message, cause=code)
-    if status in (404, 410) and code != "MailboxNotEnabledForRESTAPI":
+        claims = claims_challenge(response.headers.get_list("WWW-Authenticate"))
+        raise ReconnectNeeded(message, cause=code, reason="sign_in_expired", claims=claims)
+    if trouble.without_mailbox(code):
+        raise ReconnectNeeded(message, cause=code, reason="mailbox_unavailable")
+    if status in (404, 410):
         raise Gone(f"{code}: {message}")
     raise Declined(message, code=code, status=status)
 
@@ -164,6 +184,26 @@ def _error_of(response: httpx.Response) -> tuple[str, str]:
         return str(error["code"]), str(error["message"])
     except (ValueError, KeyError, TypeError):
         return "UnknownError", f"HTTP {response.status_code}"
+
+
+def claims_challenge(challenges: Sequence[str]) -> str:
+    """
+    What continuous access evaluation wants of the next token, as JSON; empty where the challenges ask for nothing.
+
+    https://learn.microsoft.com/entra/identity-platform/claims-challenge: `error="insufficient_claims", claims="<base64>"`.
+    """
+    for challenge in challenges:
+        found = re.search(r'\bclaims="([A-Za-z0-9+/=_-]+)"', challenge)
+        if found is None or "insufficient_claims" not in challenge:
+            continue
+        encoded = found[1].replace("-", "+").replace("_", "/")
+        try:
+            text = base64.b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+            loads(text)
+        except ValueError:
+            continue
+        return text
+    return ""
 
 
 def retry_after(header: str | None) -> timedelta | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from sync.adapters import graph_shapes as shapes
-from sync.adapters.graph_client import GraphClient
+from sync.adapters.graph_client import INBOX, GraphClient
 from sync.domain.connection import Connection, Mailbox
 from sync.domain.errors import Unclear
 from sync.domain.mail import MailboxMessage, MailContent
@@ -27,9 +27,14 @@ class GraphMail:
         self._graph = graph
 
     async def owner(self, access_token: str) -> Mailbox:
-        """Whose mailbox a token opens (https://learn.microsoft.com/graph/api/user-get)."""
+        """
+        Whose mailbox a token opens (https://learn.microsoft.com/graph/api/user-get); an account without a usable one is refused.
+
+        `/me` answers for those as well, so the inbox is asked for, too.
+        """
         select = {"$select": "id,displayName,mail,userPrincipalName,proxyAddresses"}
         me = (await self._graph.request_with(access_token, "GET", "/me", select)).json()
+        await self._graph.request_with(access_token, "GET", INBOX, {"$select": "id"})
         email = me.get("mail") or me.get("userPrincipalName") or ""
         smtp = [p[5:] for p in me.get("proxyAddresses") or [] if p[:5].casefold() == "smtp:"]
         names = dict.fromkeys([*smtp, me.get("userPrincipalName") or ""])

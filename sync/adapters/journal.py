@@ -10,11 +10,15 @@ The table `journal`: messages, threads and the feed of events, a partition for e
     key|<hash>                       what was accepted under an idempotency key
     last                             a hint at the last number of the feed
 
+Events, threads and keys have a column with the user they are about, so that storage finds those of one user.
+
 Event, `told`, and message go into one transaction: a taken number or a repetition is a conflict, and nothing is written. A
 number is tried only if the one before it is taken, so that the feed has no holes at any moment.
 """
 
 import asyncio
+import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
@@ -23,13 +27,15 @@ from typing import Any
 from sync.adapters.rows import Row, columns_of, value_of
 from sync.adapters.tables import Change, Tables, TransactionConflict
 from sync.domain import ids
-from sync.domain.errors import NotFound
-from sync.domain.event import Event, NewEvent
+from sync.domain.errors import Conflict, NotFound
+from sync.domain.event import Event, NewEvent, about
 from sync.domain.ids import key_hash
 from sync.domain.message import Message, Thread
 from sync.domain.outgoing import AcceptedSend
 
 LAST_NUMBER = 9_999_999_999
+#: Rows that are read or written one by one, so many at the same time.
+AT_ONCE = 16
 
 
 class JournalTable:
@@ -48,7 +54,7 @@ class JournalTable:
     ) -> AcceptedSend:
         """Insert key, message and (where it begins one) thread, all or nothing; returns what stands under the key then."""
         changes: list[Change] = [
-            ("create", _row(account_id, f"key|{send.key}", expires_at=expires_at, **columns_of(send))),
+            ("create", _accepted_row(account_id, send, expires_at)),
             ("create", _message_row(message)),
             ("create", _index_row(message)),
         ]
@@ -100,10 +106,10 @@ class JournalTable:
 
     async def messages_of(self, account_id: str, thread_id: str) -> list[Message]:
         """The messages of a thread, oldest first."""
-        messages = [
-            await self.message(account_id, row["message"])
-            async for row in self._range(account_id, f"in_thread|{thread_id}|", None)
-        ]
+        ids = [row["message"] async for row in self._range(account_id, f"in_thread|{thread_id}|")]
+        messages: list[Message | None] = []
+        for some in itertools.batched(ids, AT_ONCE, strict=False):
+            messages += await asyncio.gather(*(self.message(account_id, message_id) for message_id in some))
         return sorted((m for m in messages if m is not None), key=lambda m: m.at)
 
     async def count_threads(self, account_id: str, connection_id: str) -> int:
@@ -168,6 +174,52 @@ class JournalTable:
         )
         return [value_of(Event, row, version) async for row, version in rows]
 
+    async def threads_of(self, account_id: str, user_id: str) -> AsyncIterator[Thread]:
+        """Every thread of a user."""
+        async for row, version in self._of_user(account_id, "thread|", user_id):
+            yield value_of(Thread, row, version)
+
+    async def events_of(self, account_id: str, user_id: str) -> AsyncIterator[Event]:
+        """Every event that tells of a user, in order."""
+        async for row, version in self._of_user(account_id, "event|", user_id):
+            yield value_of(Event, row, version)
+
+    async def remove_thread(self, thread: Thread) -> None:
+        """
+        Remove a thread and the ways that lead to it; no error where it is gone.
+
+        The thread goes last: as long as it is there, this can be done again.
+        """
+        account_id, thread_id = thread.account_id, thread.thread_id
+        for row in _contact_rows(thread):
+            await self._table.delete(account_id, row["RowKey"])
+        async for row in self._range(account_id, f"in_thread|{thread_id}|"):
+            # Left where a removal of the message was cut short. One that leads to a message is not ours to break.
+            if await self.message(account_id, row["message"]) is None:
+                await self._table.delete(account_id, row["RowKey"])
+        await self._table.delete(account_id, f"thread|{thread_id}")
+
+    async def remove_message(self, message: Message) -> None:
+        """Remove a message and its place in its thread; no error where it is gone."""
+        # The message first: what its thread does not lead to any more would never be found again.
+        await self._table.delete(message.account_id, f"message|{message.message_id}")
+        await self._table.delete(message.account_id, _index_row(message)["RowKey"])
+
+    async def blank_accepted(self, account_id: str, user_id: str) -> None:
+        """Take everybody's names and addresses out of what was accepted of this user, as far as its messages are gone."""
+
+        async def blank(row: Row, version: str) -> None:
+            send = value_of(AcceptedSend, row)
+            blanked = send.blank()
+            if blanked == send or any([await self.message(account_id, name) for name in send.message_ids]):
+                return
+            with contextlib.suppress(Conflict):  # another look was first
+                await self._table.replace(_accepted_row(account_id, blanked, row["expires_at"]), version)
+
+        rows = [found async for found in self._of_user(account_id, "key|", user_id)]
+        for some in itertools.batched(rows, AT_ONCE, strict=False):
+            await asyncio.gather(*(blank(row, version) for row, version in some))
+
     async def _index_contacts(self, thread: Thread) -> None:
         """Not in a transaction, which holds 100 rows at most: an entry that leads to no thread is passed over."""
         await asyncio.gather(*(self._table.upsert(row) for row in _contact_rows(thread)))
@@ -187,16 +239,26 @@ class JournalTable:
         found = await self._table.get(account_id, key)
         return value_of(kind, found[0], found[1] if versioned else None) if found else None
 
-    async def _range(self, account_id: str, prefix: str, after: str | None) -> AsyncIterator[Row]:
+    async def _range(self, account_id: str, prefix: str, after: str | None = None) -> AsyncIterator[Row]:
         """The rows whose key begins with the prefix, from behind `after`, in key order."""
         where = "PartitionKey eq @account and RowKey gt @first and RowKey lt @end"
-        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        async for row, _ in self._table.query(where, account=account_id, first=prefix + (after or ""), end=end):
+        first = prefix + (after or "")
+        async for row, _ in self._table.query(where, account=account_id, first=first, end=_end(prefix)):
             yield row
+
+    def _of_user(self, account_id: str, prefix: str, user_id: str) -> AsyncIterator[tuple[Row, str]]:
+        """As `_range`, those that are about this user, with their versions."""
+        where = "PartitionKey eq @account and RowKey gt @first and RowKey lt @end and user eq @user"
+        return self._table.query(where, account=account_id, first=prefix, end=_end(prefix), user=user_id)
 
 
 def _row(account_id: str, key: str, **columns: Any) -> Row:
     return {"PartitionKey": account_id, "RowKey": key, **columns}
+
+
+def _end(prefix: str) -> str:
+    """Behind every key that begins with the prefix."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def _event_key(sequence: int) -> str:
@@ -204,7 +266,17 @@ def _event_key(sequence: int) -> str:
 
 
 def _event_row(event: Event) -> Row:
-    return _row(event.account_id, _event_key(event.sequence), delivery=event.delivery, **columns_of(event))
+    return _row(
+        event.account_id,
+        _event_key(event.sequence),
+        delivery=event.delivery,
+        user=about(event.data).user_id,
+        **columns_of(event),
+    )
+
+
+def _accepted_row(account_id: str, send: AcceptedSend, expires_at: datetime) -> Row:
+    return _row(account_id, f"key|{send.key}", user=send.user_id, expires_at=expires_at, **columns_of(send))
 
 
 def _message_row(message: Message) -> Row:

@@ -2,7 +2,8 @@
 Secrets at rest: AES-256-GCM, each bound to where it belongs, so that a row moved to another account can't be opened there.
 
 A sealed value is `<key id>.<base64url of nonce and ciphertext>`. Sealing uses the newest key, unsealing the one that is named,
-so that keys rotate by putting a new one in front. AES-GCM: NIST SP 800-38D; nonces of 96 random bits.
+so that keys rotate by putting a new one in front; the old one can go once nothing is sealed with it any more (`is_newest`).
+AES-GCM: NIST SP 800-38D; nonces of 96 random bits.
 """
 
 import base64
@@ -30,15 +31,28 @@ class AesGcmSealing:
         return f"{self._newest}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def unseal(self, sealed: str, *where: str) -> str:
-        """Decrypt; raises ValueError where it was sealed for another place, with an unknown key, or was changed."""
+        """
+        Decrypt; raises ValueError where it was sealed for another place, with an unknown key, or was changed.
+
+        Its words name the key and what an operator can do, and hold nothing secret.
+        """
         name, _, text = sealed.partition(".")
         if name not in self._keys:
-            raise ValueError(f"sealed with a key that is not among ENCRYPTION_KEYS (key id {name})")
-        data = base64.urlsafe_b64decode(text)
+            raise ValueError(
+                f"it is sealed with a key that is not among ENCRYPTION_KEYS (key id {name[:8]!r});"
+                " put that key back, behind the newest"
+            )
         try:
+            data = base64.urlsafe_b64decode(text)
             return self._keys[name].decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _bound_to(name, where)).decode()
-        except InvalidTag as error:
-            raise ValueError("sealed for another place, or changed") from error
+        except (InvalidTag, ValueError) as error:
+            raise ValueError(
+                f"it was sealed for another place, or changed since (key id {name}); put back what was there before"
+            ) from error
+
+    def is_newest(self, sealed: str) -> bool:
+        """Whether the newest key sealed this. Not checked: whether it can be opened."""
+        return sealed.partition(".")[0] == self._newest
 
 
 def key_id(key: bytes) -> str:

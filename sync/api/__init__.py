@@ -5,6 +5,7 @@ The HTTP edge, all that the entry functions need of it.
     models      the bodies, by pydantic; imported where one is read, since a notification's cold start must not pay for it
     answers     writing JSON, files and the answers to Graph
     browser     the cookie, redirects and pages of a sign-in
+    pages       the files of the settings page
     problems    the one place where an error becomes a status code (RFC 9457)
 """
 
@@ -12,25 +13,29 @@ from sync.api.answers import (
     accepted,
     answer,
     connection_json,
+    connection_or_none,
     deleted_json,
     event_json,
     events_json,
     file,
+    settings_json,
     status_json,
     thread_json,
     threads_json,
     validation,
 )
-from sync.api.browser import admin_consent_page, binding_of, redirect
+from sync.api.browser import admin_consent_page, approved_sign_in, binding_of, redirect
+from sync.api.pages import asset, settings_page
 from sync.api.problems import browser_page, endpoint
 from sync.api.requests import (
     account_of,
     idempotency_key,
     json_body,
     page_size,
-    refuse_erase,
     sequence_after,
+    settings_token,
     user_of,
+    wants_erase,
 )
 from sync.domain.event import rfc3339, whole_message_json
 from sync.domain.outgoing import request_hash
@@ -40,9 +45,12 @@ __all__ = [
     "account_of",
     "admin_consent_page",
     "answer",
+    "approved_sign_in",
+    "asset",
     "binding_of",
     "browser_page",
     "connection_json",
+    "connection_or_none",
     "deleted_json",
     "endpoint",
     "event_json",
@@ -52,14 +60,17 @@ __all__ = [
     "json_body",
     "page_size",
     "redirect",
-    "refuse_erase",
     "request_hash",
     "rfc3339",
     "sequence_after",
+    "settings_json",
+    "settings_page",
+    "settings_token",
     "status_json",
     "thread_json",
     "threads_json",
     "user_of",
     "validation",
+    "wants_erase",
     "whole_message_json",
 ]

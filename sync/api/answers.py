@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -9,10 +10,12 @@ import azure.functions as func
 
 from sync.domain import errors
 from sync.domain.body import Body
-from sync.domain.connection import Connection
+from sync.domain.connection import Connection, Erased
 from sync.domain.event import Event, Json, rfc3339, whole_message_json
 from sync.domain.message import Attachment, Message, Thread
 from sync.domain.notification import usable_validation_token
+from sync.domain.settings_page import View
+from sync.domain.sign_in import SignInEnd
 
 #: For every page and answer: nothing is guessed, framed, kept or loaded.
 SAFE_HEADERS = {
@@ -35,14 +38,35 @@ def answer(value: Json, status: int = HTTPStatus.OK) -> func.HttpResponse:
     )
 
 
+def connection_or_none(connection: Connection | None, end: SignInEnd | None) -> Json:
+    """
+    A user's connection, with `sign_in` where the last sign-in came to nothing.
+
+    Raises NotFound where there never was a connection; `sign_in` is a member of that problem then, so that a CRM can tell a user
+    who waits for an administrator from one who never tried.
+    """
+    tried = {"sign_in": sign_in_json(end)} if end else {}
+    if connection is None:
+        raise errors.NotFound(None, **tried)
+    return connection_json(connection) | tried
+
+
+def settings_json(view: View) -> Json:
+    """What the settings page shows. Without the number of threads, which is counted anew each time it is asked for."""
+    shown = connection_json(view.connection) if view.connection else None
+    if shown is not None:
+        del shown["thread_count"]
+    return {"connection": shown, "sign_in": sign_in_json(view.sign_in), "now": rfc3339(view.now)}
+
+
 def connection_json(connection: Connection) -> Json:
     """A connection as the contract has it."""
     watched = connection.subscription if connection.live else None
     shown: Json = {
         "connection_id": connection.connection_id,
         "state": connection.state.value,
-        "email": connection.mailbox.email,
-        "display_name": connection.mailbox.display_name,
+        "email": connection.mailbox.email or None,
+        "display_name": connection.mailbox.display_name or None,
         "default_sender": connection.default_sender.value,
         "connected_at": rfc3339(connection.connected_at),
         "sync_state": connection.sync_state.value,
@@ -52,7 +76,16 @@ def connection_json(connection: Connection) -> Json:
     }
     if connection.problem:
         shown["problem"] = connection.problem
+        shown["problem_code"] = connection.problem_code
     return shown
+
+
+def sign_in_json(end: SignInEnd | None) -> Json | None:
+    """How the user's last sign-in ended, where it made no connection."""
+    if end is None:
+        return None
+    shown: Json = {"outcome": end.outcome, "at": rfc3339(end.at)}
+    return shown | ({"admin_consent_url": end.admin_consent_url} if end.admin_consent_url else {})
 
 
 def thread_json(thread: Thread, live: bool, messages: list[tuple[Message, Body]] | None = None) -> Json:
@@ -105,8 +138,7 @@ def events_json(events: list[Event], after: int, has_more: bool) -> Json:
 
 def deleted_json(connection: Connection) -> Json:
     """The answer to a delete."""
-    nothing = {"messages": 0, "attachments": 0, "events": 0, "anchors": 0}
-    return {"connection_id": connection.connection_id, "erased": nothing}
+    return {"connection_id": connection.connection_id, "erased": asdict(connection.erased or Erased())}
 
 
 def status_json(waiting: Mapping[str, int], connections: Mapping[str, int]) -> Json:

@@ -52,9 +52,18 @@ body{{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;paddin
     return func.HttpResponse(text, status_code=int(status), headers=SAFE_HEADERS, mimetype="text/html", charset="utf-8")
 
 
+def approved_sign_in(answer: Mapping[str, str]) -> str:
+    """The sign-in whose administrator's consent link came back with a yes; empty where the answer was no."""
+    return answer.get("state", "") if _is_yes(answer) else ""
+
+
+def _is_yes(answer: Mapping[str, str]) -> bool:
+    return answer.get("admin_consent", "").casefold() == "true" and "error" not in answer
+
+
 def admin_consent_page(answer: Mapping[str, str]) -> func.HttpResponse:
     """What an administrator sees who came back from Microsoft's consent page."""
-    if answer.get("admin_consent", "").casefold() == "true" and "error" not in answer:
+    if _is_yes(answer):
         return page(
             "Thank you", "Your organisation has approved the app. Your colleagues can connect their mailboxes now."
         )

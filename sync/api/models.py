@@ -73,6 +73,18 @@ class CompleteRequest(_Body):
     completion_code: Annotated[str, Field(max_length=200)]
 
 
+class SettingsPageRequest(_Body):
+    """`POST …/settings-page`."""
+
+    return_url: Annotated[str, Field(max_length=2_000)]
+
+
+class DefaultSenderRequest(_Body):
+    """`PUT …/connection/default-sender`."""
+
+    default_sender: Literal["outlook", "provider"]
+
+
 class Recipient(_Body):
     """Somebody an email goes to."""
 

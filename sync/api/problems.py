@@ -33,6 +33,8 @@ STATUS: dict[type[errors.SyncError], HTTPStatus] = {
     errors.CompletionCodeUnknown: HTTPStatus.NOT_FOUND,
     errors.CompletionCodeExpired: HTTPStatus.GONE,
     errors.CompletionInProgress: HTTPStatus.CONFLICT,
+    errors.NotConnected: HTTPStatus.CONFLICT,
+    errors.SettingsPageExpired: HTTPStatus.UNAUTHORIZED,
     errors.WrongMailbox: HTTPStatus.CONFLICT,
     errors.SignInFailed: HTTPStatus.CONFLICT,
     errors.AttachmentRefused: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -79,12 +79,20 @@ def sequence_after(req: func.HttpRequest) -> int:
     return number(req, "after", 0, MAX_SEQUENCE)
 
 
-def refuse_erase(req: func.HttpRequest) -> None:
-    """`?erase=true` is not offered yet, and a delete that leaves what was to be erased must not look like one that did not."""
-    if req.params.get("erase", "false") != "false":
-        raise errors.NotOfferedYet(
-            "erase=true does not exist yet. The connection was not deleted; leave erase out to delete it."
+def wants_erase(req: func.HttpRequest) -> bool:
+    """The `erase` of a delete: whether what was synced is to be erased, too. Anything but true and false is refused."""
+    text = req.params.get("erase", "false")
+    if text not in ("true", "false"):
+        raise errors.InvalidRequest(
+            "erase is true or false. Nothing was deleted.", errors=[{"field": "erase", "message": text[:40]}]
         )
+    return bool(text == "true")
+
+
+def settings_token(req: func.HttpRequest) -> str:
+    """What the settings page proves itself with; empty where it does not."""
+    scheme, _, token = req.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.casefold() == "bearer" else ""
 
 
 def page_size(req: func.HttpRequest) -> int:

@@ -65,11 +65,27 @@ class Mailbox:
 
 @dataclass(frozen=True)
 class Subscription:
-    """What Graph promised to tell us, and until when."""
+    """
+    What Graph promised to tell us, and until when.
+
+    `signed_with`: the public name of the key its clientState was made with (`notification.key_name`); empty where that is not
+    known, since we found it open at Graph.
+    """
 
     subscription_id: str
     expires_at: datetime
     renew_at: datetime
+    signed_with: str = ""
+
+
+@dataclass(frozen=True)
+class Erased:
+    """How much was erased of what had been synced."""
+
+    messages: int = 0
+    attachments: int = 0
+    events: int = 0
+    anchors: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,8 +101,16 @@ class Connection:
     default_sender: DefaultSender = DefaultSender.OUTLOOK
     subscription: Subscription | None = None
     synced_through: datetime | None = None
-    #: plain words on why it needs_reconnect
+    #: why it needs_reconnect: a `trouble.Reason`, and plain words
+    problem_code: str = ""
     problem: str = ""
+    #: what Microsoft wants of the next sign-in (JSON of a claims challenge); empty: nothing special
+    claims: str = ""
+    #: since when it is known that we may not have been told of everything; None: caught up
+    gap_since: datetime | None = None
+    ended_at: datetime | None = None
+    #: what was erased of it and of the user's earlier connections; None: nothing was asked to be
+    erased: Erased | None = None
     #: threads begun by this connection
     thread_count: int = 0
     #: sign-ins of this mailbox so far; part of the key of events that may be told once per sign-in
@@ -110,12 +134,19 @@ class Connection:
         """What the CRM reads as `sync_state`."""
         if self.state in (State.NEEDS_RECONNECT, State.DISCONNECTED):
             return SyncState.STOPPED
-        return SyncState.ACTIVE if self.subscription else SyncState.STARTING
+        if self.subscription is None:
+            return SyncState.STARTING
+        return SyncState.CATCHING_UP if self.gap_since else SyncState.ACTIVE
+
+
+def same_mailbox(one: Connection, other: Connection) -> bool:
+    """Whether `other` is a live connection of the mailbox that `one` is or was connected to."""
+    return other.live and other.mailbox.identity == one.mailbox.identity
 
 
 def share_subscription(one: Connection, other: Connection) -> bool:
     """Whether what Graph tells of `one` is for `other` too, a live connection of the same mailbox."""
-    if not other.live or other.mailbox.identity != one.mailbox.identity:
+    if not same_mailbox(one, other):
         return False
     if one.subscription is None or other.subscription is None:
         return one.subscription is None
@@ -129,7 +160,6 @@ def connected(connection: Connection, subscription: Subscription) -> Connection:
         state=State.CONNECTED,
         subscription=subscription,
         synced_through=connection.synced_through or connection.connected_at,
-        problem="",
     )
 
 
@@ -144,16 +174,41 @@ def renewed(connection: Connection, mailbox: Mailbox) -> Connection:
         mailbox=mailbox,
         state=State.CONNECTING,
         subscription=None,
+        problem_code="",
         problem="",
+        claims="",
         sign_ins=connection.sign_ins + 1,
     )
 
 
-def needs_reconnect(connection: Connection, problem: str) -> Connection:
-    """Microsoft no longer accepts the stored sign-in."""
-    return replace(connection, state=State.NEEDS_RECONNECT, problem=problem)
+def needs_reconnect(connection: Connection, code: str, problem: str, claims: str = "") -> Connection:
+    """Microsoft no longer accepts the stored sign-in: `code` and `problem` say why, `claims` what the next one has to bring."""
+    return replace(connection, state=State.NEEDS_RECONNECT, problem_code=code, problem=problem, claims=claims)
 
 
-def disconnected(connection: Connection) -> Connection:
-    """Ended for good."""
-    return replace(connection, state=State.DISCONNECTED, problem="")
+def disconnected(connection: Connection, now: datetime | None = None) -> Connection:
+    """Ended for good, at `now` or as it was ended before."""
+    return replace(
+        connection,
+        state=State.DISCONNECTED,
+        problem_code="",
+        problem="",
+        claims="",
+        gap_since=None,
+        ended_at=connection.ended_at or now,
+    )
+
+
+def erased(connection: Connection, counts: Erased) -> Connection:
+    """
+    What remains of a connection that was erased: that it was, and how much it was.
+
+    Tenant and object id stay until nothing is open at Graph any more (`anonymous`).
+    """
+    nobody = replace(connection.mailbox, email="", display_name="", aliases=())
+    return replace(connection, mailbox=nobody, previous=None, erased=counts)
+
+
+def anonymous(connection: Connection) -> Connection:
+    """An erased connection that has nothing open at Graph any more: not even whose mailbox it was."""
+    return replace(connection, mailbox=Mailbox(tenant_id="", object_id="", email="", display_name=""))

@@ -13,6 +13,8 @@ Everything that can go wrong, as a tree. A class's docstring is its default mess
     │   ├── CompletionCodeUnknown
     │   ├── CompletionCodeExpired
     │   ├── CompletionInProgress
+    │   ├── NotConnected
+    │   ├── SettingsPageExpired
     │   ├── WrongMailbox
     │   ├── SignInFailed
     │   ├── AttachmentRefused
@@ -33,6 +35,8 @@ Everything that can go wrong, as a tree. A class's docstring is its default mess
 
 from datetime import timedelta
 from typing import ClassVar
+
+from sync.domain.trouble import Reason
 
 
 class SyncError(Exception):
@@ -116,6 +120,18 @@ class CompletionInProgress(Refusal):
     retryable = True
 
 
+class NotConnected(Refusal):
+    """The mailbox is not connected any more. Nothing was changed; connect it first."""
+
+    code = "not_connected"
+
+
+class SettingsPageExpired(Refusal):
+    """This link to the settings page is too old or not one of ours. Open the page again from the CRM."""
+
+    code = "settings_page_expired"
+
+
 class WrongMailbox(Refusal):
     """Another mailbox than expected_email was signed in to. Nothing was connected; start a new sign-in."""
 
@@ -195,10 +211,16 @@ class Declined(OutsideError):
 class ReconnectNeeded(OutsideError):
     """Microsoft no longer accepts the stored sign-in; the user has to sign in again."""
 
-    def __init__(self, detail: str | None = None, *, cause: str) -> None:
+    def __init__(
+        self, detail: str | None = None, *, cause: str, reason: Reason = "sign_in_refused", claims: str = ""
+    ) -> None:
         super().__init__(detail)
-        #: the OAuth error and, where given, the AADSTS number: for diagnosis, never for decisions
+        #: the OAuth error and, where given, the AADSTS number: for the operator's log
         self.cause = cause
+        #: what that means for people
+        self.reason: Reason = reason
+        #: what the next sign-in has to bring (JSON of a claims challenge), where Microsoft said so
+        self.claims = claims
 
 
 class OperatorAlarm(SyncError):

@@ -6,10 +6,10 @@ Shapes are the contract (`data.message`, `data.connection`); everything here mak
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sync.domain.body import Body, for_event, readable
-from sync.domain.connection import Connection
+from sync.domain.connection import Connection, State
 from sync.domain.mail import Address
 from sync.domain.message import Attachment, Message
 
@@ -24,7 +24,8 @@ EventType = Literal[
     "message.bounced",
     "message.synced",
 ]
-Delivery = Literal["pending", "delivered", "undelivered"]
+#: `erased`: it was not delivered before what it told was erased, and never will be.
+Delivery = Literal["pending", "delivered", "undelivered", "erased"]
 
 #: Of an answer, what is kept with the attempt.
 MAX_ANSWER_BYTES = 1024
@@ -86,6 +87,11 @@ class Event:
     due_at: datetime | None = None
     version: str | None = field(default=None, compare=False)
 
+    @property
+    def erased(self) -> bool:
+        """Whether what it told was erased: there is nothing to deliver any more."""
+        return self.data.get("erased") is True
+
     def payload(self) -> Json:
         """The event as pushed and as in the feed."""
         return {
@@ -107,6 +113,44 @@ def attempted(event: Event, attempt: Attempt, delivery: Delivery, due_at: dateti
         attempts=(*event.attempts, attempt)[-MAX_ATTEMPTS_KEPT:],
         attempt_count=event.attempt_count + 1,
     )
+
+
+def erased(event: Event) -> Event:
+    """
+    The event without what it told. It keeps its place in the feed, and is not delivered any more.
+
+    The end of a connection is told all the same, and names nobody then: whoever else reads the events has to learn of it. Of
+    the attempts only the receiver's words go, which may repeat what they were told.
+    """
+    told = about(event.data)
+    attempts = tuple(replace(attempt, answer="") for attempt in event.attempts)
+    ids: Json = {"connection_id": told.connection_id, "user_id": told.user_id}
+    if event.type == "connection.disconnected":
+        nobody: Json = {"email": None, "display_name": None, "state": State.DISCONNECTED.value}
+        return replace(event, data={"connection": ids | nobody}, attempts=attempts)
+    return replace(
+        event,
+        data={"erased": True, **ids},
+        delivery="delivered" if event.delivery == "delivered" else "erased",
+        attempts=attempts,
+        due_at=None,
+    )
+
+
+class About(NamedTuple):
+    """Ids of what an event tells of; each is empty where it tells of none."""
+
+    user_id: str = ""
+    connection_id: str = ""
+    message_id: str = ""
+
+
+def about(data: Json) -> About:
+    """What an event with this `data` tells of, also where that was erased."""
+    names: object = data if data.get("erased") else data.get("message") or data.get("connection")
+    if not isinstance(names, dict):
+        return About()
+    return About(*(str(names.get(name) or "") for name in About._fields))
 
 
 def connection_event(kind: EventType, connection: Connection, once: str, now: datetime, **more: object) -> NewEvent:

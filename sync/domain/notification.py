@@ -34,6 +34,11 @@ def client_state(connection_id: str, signing_key: bytes) -> str:
     return f"{connection_id}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
+def key_name(signing_key: bytes) -> str:
+    """The public name of a signing key: which one a clientState was made with is kept with the subscription."""
+    return hashlib.sha256(b"signing key|" + signing_key).hexdigest()[:8]
+
+
 def connection_of(word: object, signing_keys: Sequence[bytes]) -> str | None:
     """The connection a clientState was made for, or None where it is forged. Compared in constant time."""
     if not isinstance(word, str) or not word.isascii() or "." not in word:

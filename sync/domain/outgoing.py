@@ -9,7 +9,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sync.domain import attachment_rule
 from sync.domain.body import Body
@@ -64,11 +64,23 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class AcceptedSend:
-    """What is kept under an idempotency key: the hash of the request's body and the answer given."""
+    """What is kept under an idempotency key: the hash of the request's body, the answer given, and whose emails it sends."""
 
     key: str
     body_hash: str
     answer: dict[str, object]
+    user_id: str = ""
+
+    @property
+    def message_ids(self) -> list[str]:
+        """The messages that were accepted."""
+        return [message["message_id"] for message in self.answer["messages"]]  # type: ignore[attr-defined]  # our own answer
+
+    def blank(self) -> "AcceptedSend":
+        """Without anybody's name and address. The same request still gets an answer, and is still not sent again."""
+        messages = [message | {"to": []} for message in self.answer["messages"]]  # type: ignore[attr-defined]
+        sender = {**self.answer.get("sender", {}), "address": None}  # type: ignore[dict-item]
+        return replace(self, answer={**self.answer, "messages": messages, "sender": sender})
 
 
 @dataclass(frozen=True)

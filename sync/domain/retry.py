@@ -17,6 +17,9 @@ MAX_DELAY = timedelta(days=6)
 #: So long after its time a promised job is queued again: its wake-up was lost then.
 LOST_AFTER = timedelta(minutes=2)
 
+#: While the app's own registration with Microsoft is broken, work waits for its operator and looks again after this.
+OPERATOR_NEEDS = timedelta(minutes=5)
+
 #: Waits between the tries of a send whose mailbox does not answer clearly; the last one repeats.
 SEND_DELAYS = tuple(timedelta(seconds=s) for s in (1, 3, 10, 30, 120, 300, 900))
 #: A message that could not be sent for so long is told as failed.

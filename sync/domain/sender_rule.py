@@ -70,6 +70,11 @@ def decide(kind: Kind, from_address: str | None, connection: Connection | None, 
 
 
 def _through(provider: Provider | None, rule: str) -> Sender:
+    if provider is None and rule == "individual_default_provider":
+        raise ProviderNotConfigured(
+            "This user's default email is the account's own provider, and the account has none. Nothing was sent. "
+            "Choose Outlook as the default email."
+        )
     if provider is None:
         raise ProviderNotConfigured
     return Sender("provider", provider.address, rule)

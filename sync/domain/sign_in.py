@@ -28,6 +28,12 @@ LINK_LIFETIME = timedelta(minutes=10)
 COMPLETION_LIFETIME = timedelta(minutes=5)
 
 Outcome = Literal["declined", "admin_consent_required", "expired", "failed"]
+#: How the user's last sign-in ended, as far as that is still to be seen: also after the CRM asked to complete it, or once an
+#: administrator has approved the app.
+LastOutcome = Literal["declined", "admin_consent_required", "admin_consented", "expired", "failed", "wrong_mailbox"]
+#: A sign-in that came to nothing is shown for so long; one that waits for an administrator for longer.
+SHOWN_FOR = timedelta(minutes=15)
+WAITS_FOR = timedelta(days=30)
 
 
 class Step(StrEnum):
@@ -62,7 +68,36 @@ class SignIn:
     sealed_flow: str = ""
     sealed_code: str = ""
     connection_id: str = ""
+    #: who will probably sign in; nothing depends on it
+    login_hint: str = ""
+    #: what Microsoft wants of this sign-in (JSON of a claims challenge)
+    claims: str = ""
     version: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class LastSignIn:
+    """How the user's last sign-in ended, where it did not end in a connection."""
+
+    account_id: str
+    user_id: str
+    sign_in_id: str
+    outcome: LastOutcome
+    at: datetime
+
+    def to_be_shown(self, now: datetime) -> bool:
+        """Whether it still matters to the user."""
+        waits = self.outcome in ("admin_consent_required", "admin_consented")
+        return now - self.at < (WAITS_FOR if waits else SHOWN_FOR)
+
+
+@dataclass(frozen=True)
+class SignInEnd:
+    """The same as people see it. `admin_consent_url`: where an administrator can approve the app, else empty."""
+
+    outcome: LastOutcome
+    at: datetime
+    admin_consent_url: str = ""
 
 
 @dataclass(frozen=True)

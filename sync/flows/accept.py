@@ -60,7 +60,7 @@ class Accept:
         await self.work.postpone(SendMail(account_id, message_id), self.clock() + LOST_AFTER)
         accepted = await self.journal.accept(
             account_id,
-            AcceptedSend(key, body_hash, answer),
+            AcceptedSend(key, body_hash, answer, send.user_id),
             message,
             thread if new else None,
             expires_at=self.clock() + KEY_LIFETIME,
@@ -111,7 +111,7 @@ class Accept:
         attachments = []
         for i, file in enumerate(send.files):
             attachment_id = ids.attachment_id(message_id, i)
-            blob = await self.content.put_file(account_id, attachment_id, file.content)
+            blob = await self.content.put_file(account_id, connection.connection_id, attachment_id, file.content)
             attachments.append(
                 Attachment(
                     attachment_id,
@@ -137,7 +137,9 @@ class Accept:
             cc=outgoing.addresses(send.cc),
             subject=send.subject,
             accepted_at=self.clock(),
-            body_blob=await self.content.put_body(account_id, message_id, Body(send.html, send.text)),
+            body_blob=await self.content.put_body(
+                account_id, connection.connection_id, message_id, Body(send.html, send.text)
+            ),
             contact_ids=tuple(dict.fromkeys(p.contact_id for p in send.recipients if p.contact_id)),
             involves_contact=True,
             attachments=tuple(attachments),

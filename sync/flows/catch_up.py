@@ -64,7 +64,7 @@ class CatchingUp:
         if len(page) >= job.page_size:
             await self.work.promise(_next(job, since, page), due_at=self.clock() + LOST_AFTER)
             return
-        await self._advance(connection, asked_at - SETTLING)
+        await self._advance(connection, asked_at)
         await self.work.postpone(CatchUp(job.connection_id), asked_at + EVERY)
 
     async def _take_all(self, connection: Connection, page: list[MailboxMessage]) -> None:
@@ -90,12 +90,22 @@ class CatchingUp:
             await self.work.queue(MailChange(connection.connection_id, mail.graph_id, passed_on=True))
         return True
 
-    async def _advance(self, connection: Connection, through: datetime) -> None:
-        """Move the mark forward, unless the connection has ended or another look has moved it further."""
+    async def _advance(self, connection: Connection, asked_at: datetime) -> None:
+        """
+        Move the mark forward, unless the connection has ended or another look has moved it further.
+
+        A gap is closed by a look whose last page was asked for after the gap was known.
+        """
+        through = asked_at - SETTLING
         current: Connection | None = connection
-        while current is not None and current.live and _mark(current) < through:
+        while current is not None and current.live:
+            gap = None if current.gap_since is None or current.gap_since <= asked_at else current.gap_since
+            caught_up = replace(current, synced_through=max(_mark(current), through), gap_since=gap)
+            if caught_up == current:
+                return
             try:
-                current = await self.connections.save(replace(current, synced_through=through))
+                await self.connections.save(caught_up)
+                return
             except Conflict:
                 current = await self.connections.by_id(connection.connection_id)
 

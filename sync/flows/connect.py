@@ -11,16 +11,16 @@ from datetime import datetime, timedelta
 
 from sync.domain import connection as connection_rule
 from sync.domain import sign_in as rule
-from sync.domain.connection import Connection, Mailbox, State
+from sync.domain.connection import Connection, DefaultSender, Mailbox, State
 from sync.domain.errors import (
     CompletionCodeExpired,
     CompletionInProgress,
     Conflict,
     Declined,
     Gone,
-    NotFound,
     OperatorAlarm,
     OutsideError,
+    ReconnectNeeded,
     SignInFailed,
     SignInLinkUnusable,
     WrongMailbox,
@@ -41,6 +41,7 @@ from sync.flows.ports import (
     Tokens,
     Work,
 )
+from sync.flows.sign_in_end import SignInEnds
 from sync.jobs import WatchMailbox
 
 #: Without these the sync can't work; the user may untick none of them.
@@ -60,6 +61,7 @@ class Connect:
     """Sign-ins and the connections they make."""
 
     sign_ins: SignIns
+    ends: SignInEnds
     connections: Connections
     journal: Journal
     work: Work
@@ -73,8 +75,17 @@ class Connect:
     public_base_url: str
     allowed_return_origins: tuple[str, ...]
 
-    async def begin(self, account_id: str, user_id: str, return_url: str, expected_email: str) -> tuple[str, SignIn]:
-        """The CRM asks for a link. Returns it with the sign-in it opens."""
+    async def begin(
+        self, account_id: str, user_id: str, return_url: str, *, expected_email: str = "", login_hint: str = ""
+    ) -> tuple[str, SignIn]:
+        """
+        A link is asked for. Returns it with the sign-in it opens.
+
+        Args:
+            expected_email: only this mailbox will be connected; empty: any.
+
+            login_hint: who will probably sign in; anybody else may.
+        """
         rule.check_return_url(return_url, self.allowed_return_origins)
         sign_in_id = _new_id(self.new_secret)
         token = f"{sign_in_id}.{self.new_secret()}"
@@ -84,6 +95,7 @@ class Connect:
             user_id=user_id,
             return_url=return_url,
             expected_email=expected_email,
+            login_hint=expected_email or login_hint,
             step=Step.NEW,
             expires_at=self.clock() + rule.LINK_LIFETIME,
             token_hash=rule.fingerprint(token),
@@ -95,7 +107,10 @@ class Connect:
         sign_in = rule.check_open(await self._stored(token), token, self.clock())
         binding = self.new_secret()
         state = f"{sign_in.sign_in_id}.{self.new_secret()}"
-        url, flow = await self.entra.begin(state=state, login_hint=sign_in.expected_email)
+        # What Microsoft wanted when it refused the stored sign-in, this one has to bring.
+        current = await self.connections.of_user(sign_in.account_id, sign_in.user_id)
+        claims = current.claims if current is not None else ""
+        url, flow = await self.entra.begin(state=state, login_hint=sign_in.login_hint, claims=claims)
         sealed = self.sealing.seal(flow, *_place(sign_in, "flow"))
         opened = replace(sign_in, step=Step.OPENED, binding_hash=rule.fingerprint(binding), sealed_flow=sealed)
         try:
@@ -145,7 +160,8 @@ class Connect:
         try:
             grant, mailbox = await self._redeem(sign_in)
             connection = await self._take_over(account_id, user_id, mailbox, grant)
-        except (SignInFailed, WrongMailbox):
+        except (SignInFailed, WrongMailbox) as refused:
+            await self.ends.keep(sign_in, "wrong_mailbox" if isinstance(refused, WrongMailbox) else "failed")
             await self.sign_ins.save(replace(sign_in, step=Step.ENDED, sealed_code="", sealed_flow=""))
             raise
         except (OutsideError, OperatorAlarm):
@@ -156,15 +172,8 @@ class Connect:
             sign_in, step=Step.REDEEMED, sealed_code="", sealed_flow="", connection_id=connection.connection_id
         )
         await self.sign_ins.save(redeemed)
+        await self.ends.forget(account_id, user_id)
         return connection
-
-    async def current(self, account_id: str, user_id: str) -> Connection:
-        """The user's connection; raises NotFound where there never was one."""
-        connection = await self.connections.of_user(account_id, user_id)
-        if connection is None:
-            raise NotFound
-        threads = await self.journal.count_threads(account_id, connection.connection_id)
-        return replace(connection, thread_count=threads)
 
     async def _stored(self, handle: str) -> SignIn | None:
         sign_in_id = rule.sign_in_id_of(handle)
@@ -179,6 +188,7 @@ class Connect:
             ) from conflict
 
     async def _end(self, sign_in: SignIn, outcome: rule.Outcome) -> Redirect:
+        await self.ends.keep(sign_in, outcome)
         await self._save_once(replace(sign_in, step=Step.ENDED, sealed_flow="", sealed_code="", binding_hash=""))
         result: dict[str, str] = {"result": outcome}
         if outcome == "admin_consent_required":
@@ -198,8 +208,11 @@ class Connect:
             )
         try:
             owner = await self.mail.owner(grant.access_token)
-        except (Declined, Gone) as refused:
-            raise SignInFailed("This account has no Outlook mailbox. Nothing was connected.") from refused
+        except (Declined, Gone, ReconnectNeeded) as refused:
+            # Found now rather than when the mailbox is watched: on Update, the old connection goes on.
+            raise SignInFailed(
+                "This account has no Outlook mailbox that can be used. Nothing was connected."
+            ) from refused
         mailbox = replace(
             owner,
             tenant_id=grant.tenant_id,
@@ -228,12 +241,13 @@ class Connect:
                     mailbox=mailbox,
                     state=State.CONNECTING,
                     connected_at=self.clock(),
+                    default_sender=current.default_sender if current and current.live else DefaultSender.OUTLOOK,
                     previous=(current.connection_id, current.mailbox.email) if current and current.live else None,
                     version=current.version if current else None,
                 )
                 await self.connections.introduce(connection)
                 if current is not None:
-                    await self.connections.retire(current)
+                    await self.connections.retire(replace(current, ended_at=current.ended_at or self.clock()))
                     await self.disconnect.see_to(current)
             await self.disconnect.see_to(connection)
             await self.tokens.keep(connection, grant.token_cache)
@@ -245,7 +259,7 @@ class Connect:
                     await self.tokens.destroy(connection)
         if current is not None and current.live and not same:
             await tell_update(self.journal, self.work, connection, self.clock())
-            await self.disconnect.close(connection_rule.disconnected(current))
+            await self.disconnect.close(connection_rule.disconnected(current, self.clock()))
         await self.work.promise(WatchMailbox(connection.connection_id), due_at=self.clock() + timedelta(minutes=1))
         return connection
 

@@ -74,10 +74,17 @@ class Deliver:
             await self.work.done(job)
 
     async def redeliver(self, account_id: str, event_id: str) -> Event:
-        """Push an event again, whatever became of it before."""
+        """
+        Push an event again, whatever became of it before.
+
+        One that was erased is not pushed: it comes back as it is, with `erased` in its data, since a receiver that waits for a
+        message could make nothing of it.
+        """
         event = await self.journal.event(account_id, event_id)
         if event is None:
             raise NotFound
+        if event.erased:
+            return event
         again = await self.journal.save_event(attempted_anew(event))
         await self.work.promise(DeliverEvent(account_id, event_id), due_at=self.clock() + LOST_AFTER)
         return again

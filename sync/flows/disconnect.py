@@ -5,6 +5,8 @@ What opens or closes something at Graph is promised before, so that a process th
 """
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -38,7 +40,7 @@ class Disconnect:
         while connection.live:
             await self.see_to(connection)
             try:
-                connection = await self.connections.save(connection_rule.disconnected(connection))
+                connection = await self.connections.save(connection_rule.disconnected(connection, self.clock()))
             except Conflict:
                 connection = await self._users(account_id, user_id)
         now = self.clock()
@@ -82,3 +84,23 @@ class Disconnect:
         """Destroy the tokens of a connection that has ended, the last thing that is done for it."""
         await self.tokens.destroy(connection)
         await self.connections.leave(connection)
+        kept = await self.connections.by_id(connection.connection_id)
+        if kept is None or kept.erased is None or connection_rule.anonymous(kept) == kept:
+            return
+        # Graph may go on naming this connection to others who live by its subscription: they are found by its mailbox.
+        if not await self.connections.sharing(kept):
+            await self.rewrite(kept, connection_rule.anonymous)
+
+    async def rewrite(self, connection: Connection, change: Callable[[Connection], Connection]) -> Connection:
+        """Change what is kept of a connection that has ended, wherever it is kept, while others may take its place."""
+        while True:
+            current = await self.connections.of_user(connection.account_id, connection.user_id)
+            if current is None or current.connection_id != connection.connection_id:
+                retired = await self.connections.by_id(connection.connection_id)
+                changed = change(retired or connection)
+                await self.connections.retire(changed)
+                return changed
+            changed = change(current)
+            await self.connections.retire(changed)  # it was introduced with all its names
+            with contextlib.suppress(Conflict):
+                return await self.connections.save(changed)

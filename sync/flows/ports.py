@@ -7,7 +7,7 @@ Common promises: a row that is not there is None; saving a row that somebody cha
 the OutsideError family of `domain.errors`.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from sync.domain.event import Answer, Event, NewEvent
 from sync.domain.mail import MailboxMessage, MailContent
 from sync.domain.message import Message, Thread
 from sync.domain.outgoing import AcceptedSend, Draft, OutgoingFile
-from sync.domain.sign_in import Grant, SignIn
+from sync.domain.sign_in import Grant, LastSignIn, SignIn
 from sync.domain.thread_rule import Anchor, KeyKind
 from sync.jobs import Job
 
@@ -37,6 +37,18 @@ class SignIns(Protocol):
     async def save(self, sign_in: SignIn) -> SignIn:
         """Insert it (no version) or replace the version read."""
 
+    async def last(self, account_id: str, user_id: str) -> LastSignIn | None:
+        """How the user's last sign-in ended, where it did not end in a connection."""
+
+    async def keep_last(self, last: LastSignIn) -> None:
+        """Keep how it ended, in the place of what was kept of an earlier one."""
+
+    async def forget_last(self, account_id: str, user_id: str) -> None:
+        """The user has connected since."""
+
+    async def remove_of(self, account_id: str, user_id: str) -> None:
+        """Remove all there is of this user's sign-ins."""
+
 
 class Connections(Protocol):
     """The current connection of each user, and who owned each connection there ever was."""
@@ -55,6 +67,12 @@ class Connections(Protocol):
         now, every other live connection of the mailbox.
         """
 
+    async def of_mailbox(self, connection: Connection) -> list[Connection]:
+        """The other live connections of the same mailbox, in any account."""
+
+    async def all_of(self, account_id: str, user_id: str) -> list[Connection]:
+        """Every connection the user has or had: the current one, and the others as they were retired (disconnected)."""
+
     async def leave(self, connection: Connection) -> None:
         """An ended connection is not looked at any more when others of its mailbox are sought."""
 
@@ -62,7 +80,7 @@ class Connections(Protocol):
         """Keep who owns this new connection, before it is saved as the current one."""
 
     async def retire(self, connection: Connection) -> None:
-        """Keep a connection that another is about to take the place of, so that what it opened can be closed."""
+        """Keep a connection that another is about to take, or has taken, the place of, so that what it opened can be closed."""
 
     async def save(self, connection: Connection) -> Connection:
         """Insert it (no version) or replace the version read, which may be of the connection whose place it takes."""
@@ -85,6 +103,12 @@ class Anchors(Protocol):
 
     async def remember(self, connection_id: str, name: str, message_id: str) -> None:
         """Keep which message of ours a message of the mailbox is."""
+
+    async def count(self, connection_id: str) -> int:
+        """How many keys there are; what was remembered is not counted."""
+
+    async def remove_all(self, connection_id: str) -> None:
+        """Remove every key, and all that was remembered."""
 
 
 class Journal(Protocol):
@@ -137,21 +161,39 @@ class Journal(Protocol):
     async def events(self, account_id: str, after: int, limit: int) -> list[Event]:
         """Events with a sequence above `after`, in order."""
 
+    def threads_of(self, account_id: str, user_id: str) -> AsyncIterator[Thread]:
+        """Every thread of a user."""
+
+    def events_of(self, account_id: str, user_id: str) -> AsyncIterator[Event]:
+        """Every event that tells of a user, in order."""
+
+    async def remove_thread(self, thread: Thread) -> None:
+        """Remove a thread and the ways that lead to it; no error where it is gone."""
+
+    async def remove_message(self, message: Message) -> None:
+        """Remove a message and its place in its thread; no error where it is gone."""
+
+    async def blank_accepted(self, account_id: str, user_id: str) -> None:
+        """Take everybody's names and addresses out of what was accepted of this user; the keys stay, and none is used again."""
+
 
 class Content(Protocol):
-    """Large things, under generated names."""
+    """Large things, under generated names, kept for a connection."""
 
-    async def put_body(self, account_id: str, message_id: str, body: Body) -> str:
+    async def put_body(self, account_id: str, connection_id: str, message_id: str, body: Body) -> str:
         """Store a body; returns its name."""
 
     async def body(self, name: str) -> Body:
         """A stored body."""
 
-    async def put_file(self, account_id: str, attachment_id: str, content: bytes) -> str:
+    async def put_file(self, account_id: str, connection_id: str, attachment_id: str, content: bytes) -> str:
         """Store a file; returns its name. The same content under the same id has the same name."""
 
     async def file(self, name: str) -> bytes:
         """A stored file."""
+
+    async def remove_all(self, account_id: str, connection_id: str) -> int:
+        """Remove all that was kept for a connection, also what no message came to lead to; returns how much that was."""
 
 
 class Work(Protocol):
@@ -179,8 +221,12 @@ class Work(Protocol):
 class Entra(Protocol):
     """Microsoft's sign-in (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow)."""
 
-    async def begin(self, *, state: str, login_hint: str) -> tuple[str, str]:
-        """The address to send the browser to, and the flow (JSON, secret) to keep until the callback."""
+    async def begin(self, *, state: str, login_hint: str, claims: str = "") -> tuple[str, str]:
+        """
+        The address to send the browser to, and the flow (JSON, secret) to keep until the callback.
+
+        `claims`: what Microsoft wanted of this sign-in when it refused the one before (JSON).
+        """
 
     async def redeem(self, flow: str, answer: Mapping[str, str]) -> Grant:
         """Redeem the code in `answer`; raises Declined where Microsoft refuses, OperatorAlarm for a broken registration."""
@@ -195,8 +241,15 @@ class Tokens(Protocol):
     async def keep(self, connection: Connection, token_cache: str) -> None:
         """Store a new sign-in of this connection."""
 
-    async def access_token(self, connection: Connection, *, refused: str | None = None) -> str:
-        """A token for Graph, refreshed where needed, and where Graph `refused` it; raises ReconnectNeeded, OperatorAlarm."""
+    async def access_token(self, connection: Connection, *, refused: str | None = None, claims: str = "") -> str:
+        """
+        A token for Graph, refreshed where needed, and where Graph `refused` it, with the `claims` it asked for (JSON).
+
+        Raises ReconnectNeeded, OperatorAlarm, Unclear.
+        """
+
+    async def reseal(self, connection: Connection) -> None:
+        """Seal them with the newest key, if they are not."""
 
     async def destroy(self, connection: Connection) -> None:
         """Destroy them; no error where there are none."""
@@ -244,11 +297,27 @@ class Mail(Protocol):
 class Subscriptions(Protocol):
     """Graph's promises to tell us (https://learn.microsoft.com/graph/api/resources/subscription)."""
 
-    async def open(self, connection: Connection, *, client_state: str, now: datetime) -> Subscription:
-        """A new subscription, or the mailbox's own where it has one already, with a longer life."""
+    async def open(self, connection: Connection, *, client_state: str, now: datetime) -> tuple[Subscription, bool]:
+        """
+        A subscription, and whether it was made just now.
+
+        Else the mailbox had one of ours already, which now has a longer life, and tells us with the clientState it was made with.
+        """
+
+    async def replace(
+        self, connection: Connection, *, client_state: str, now: datetime, known: Collection[str]
+    ) -> Subscription:
+        """
+        A new subscription beside the mailbox's own, which goes on telling us until it is closed.
+
+        `known`: the ids of those in use; one that nobody uses is closed where it stands in the way.
+        """
 
     async def renew(self, connection: Connection, subscription: Subscription, *, now: datetime) -> Subscription:
         """A longer life; raises Gone where it has ended."""
+
+    async def ours(self, connection: Connection, *, now: datetime) -> list[Subscription]:
+        """Every subscription of this mailbox that this app has open at its own address."""
 
     async def close(self, connection: Connection, subscription: Subscription) -> None:
         """End it; no error where it has ended."""

@@ -29,6 +29,7 @@ from sync.domain.event import message_event
 from sync.domain.mail import MailboxMessage, MailFile
 from sync.domain.message import Attachment, Message, Status, Thread, found_in_mailbox
 from sync.domain.notification import read_changes
+from sync.domain.retry import OPERATOR_NEEDS
 from sync.domain.thread_rule import Belongs, anchors_of
 from sync.flows.deliver import tell
 from sync.flows.ports import Anchors, Clock, Connections, Content, Journal, Mail, Work
@@ -41,8 +42,6 @@ log = logging.getLogger(__name__)
 #: Waits while the mailbox does not answer; the last one repeats. After `MAX_TRIES` the change is left to the poison queue.
 RETRY_DELAYS = tuple(timedelta(seconds=s) for s in (5, 15, 60, 300, 900))
 MAX_TRIES = 200
-#: While the app's own registration is broken, changes wait in the queue for its operator.
-OPERATOR_NEEDS = timedelta(minutes=5)
 
 
 def acknowledge(body: bytes, signing_keys: Sequence[bytes]) -> list[str]:
@@ -174,7 +173,7 @@ class Receive:
             for i, file in enumerate(content.files)
         ]
         body = Body(content.html, content.text)
-        body_blob = await self.content.put_body(connection.account_id, message_id, body)
+        body_blob = await self.content.put_body(connection.account_id, connection.connection_id, message_id, body)
         thread = await self._add_people(thread, mail)
         message = found_in_mailbox(
             mail,
@@ -219,7 +218,8 @@ class Receive:
         reason = attachment_rule.after_download(file.name, content)
         if reason is not None:
             return _skipped(shown, reason)
-        return replace(shown, blob=await self.content.put_file(connection.account_id, attachment_id, content))
+        blob = await self.content.put_file(connection.account_id, connection.connection_id, attachment_id, content)
+        return replace(shown, blob=blob)
 
     async def _add_people(self, thread: Thread, mail: MailboxMessage) -> Thread:
         while True:

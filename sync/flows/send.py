@@ -20,11 +20,21 @@ from datetime import datetime, timedelta
 
 from sync.domain import message as rule
 from sync.domain.connection import Connection, State
-from sync.domain.errors import Conflict, Declined, Gone, OutsideError, ReconnectNeeded, Throttled, Unclear
+from sync.domain.errors import (
+    Conflict,
+    Declined,
+    Gone,
+    NotFound,
+    OperatorAlarm,
+    OutsideError,
+    ReconnectNeeded,
+    Throttled,
+    Unclear,
+)
 from sync.domain.event import EventType, message_event
 from sync.domain.mail import MailboxMessage
 from sync.domain.message import Message, Outbox, Status
-from sync.domain.retry import LOST_AFTER, GiveUp, after_unfinished_send
+from sync.domain.retry import LOST_AFTER, OPERATOR_NEEDS, GiveUp, after_unfinished_send
 from sync.domain.thread_rule import anchors_of
 from sync.flows.deliver import tell
 from sync.flows.draft import Drafting
@@ -91,6 +101,9 @@ class Send:
         except ReconnectNeeded as refused:
             await self.reconnect.ask(connection, refused)
             await self._put_off(message, None)
+        except OperatorAlarm as alarm:
+            log.critical("operator alarm", extra={"detail": alarm.detail})
+            await self._put_off(message, OPERATOR_NEEDS)
         except OutsideError as failure:
             retry_after = failure.retry_after if isinstance(failure, Throttled) else None
             await self._put_off(message, retry_after, unseen=isinstance(failure, Gone))
@@ -203,7 +216,16 @@ class Send:
 
     async def tell_outcome(self, message: Message) -> None:
         """Store how it ended, tell the CRM once, and forget the promise."""
-        body = await self.content.body(message.body_blob)
+        try:
+            body = await self.content.body(message.body_blob)
+        except NotFound:
+            connection = await self.connections.by_id(message.connection_id)
+            if connection is None or connection.erased is None:
+                raise
+            # Erased while this was under way: what is left of it goes too, and nobody is told of it any more.
+            await self.journal.remove_message(message)
+            await self.work.done(SendMail(message.account_id, message.message_id))
+            return
         now = self.clock()
         if message.status in (Status.SENT, Status.FAILED):
             kind: EventType = "message.sent" if message.status is Status.SENT else "message.failed"

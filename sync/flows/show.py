@@ -1,6 +1,6 @@
 """What the CRM can look up: messages, threads, files, the feed, and how the app is doing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sync.domain.body import Body
 from sync.domain.connection import Connection
@@ -8,7 +8,9 @@ from sync.domain.errors import NotFound
 from sync.domain.event import Event
 from sync.domain.ids import message_of_attachment
 from sync.domain.message import Attachment, Message, Thread
+from sync.domain.sign_in import SignInEnd
 from sync.flows.ports import Connections, Content, Journal, Work
+from sync.flows.sign_in_end import SignInEnds
 
 
 @dataclass(frozen=True)
@@ -16,9 +18,19 @@ class Show:
     """Reading, always within one account: another account's id is not found, as one that never was."""
 
     connections: Connections
+    ends: SignInEnds
     journal: Journal
     content: Content
     work: Work
+
+    async def connection(self, account_id: str, user_id: str) -> tuple[Connection | None, SignInEnd | None]:
+        """The user's connection with its number of threads, if there ever was one; and what became of the last sign-in else."""
+        connection = await self.connections.of_user(account_id, user_id)
+        end = await self.ends.show(account_id, user_id)
+        if connection is None:
+            return None, end
+        threads = await self.journal.count_threads(account_id, connection.connection_id)
+        return replace(connection, thread_count=threads), end
 
     async def message(self, account_id: str, message_id: str) -> tuple[Message, Body]:
         """A message with its whole body."""

@@ -3,6 +3,9 @@ Keeping watch over a mailbox: open its subscription, renew it at half-life, clos
 
 This runs in a queue function: Graph calls our validation address while our own POST /subscriptions is still waiting, and an
 HTTP function that waits for itself can deadlock.
+
+A subscription whose clientState was made with a key that is no longer the newest is replaced instead of renewed, the new one
+opened and saved before the old is closed. So a signing key can be dropped once every subscription has come to half of its life.
 """
 
 import logging
@@ -11,21 +14,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync.domain import connection as connection_rule
-from sync.domain.connection import Connection, State
-from sync.domain.errors import Conflict, Gone, OutsideError, ReconnectNeeded, Throttled
+from sync.domain import subscription as rule
+from sync.domain.connection import Connection, State, Subscription
+from sync.domain.errors import Conflict, Gone, OperatorAlarm, OutsideError, ReconnectNeeded, Throttled
 from sync.domain.event import connection_event
-from sync.domain.notification import client_state, read_lifecycle
+from sync.domain.notification import client_state, key_name, read_lifecycle
+from sync.domain.retry import OPERATOR_NEEDS
 from sync.flows.catch_up import EVERY, LOST_AFTER
 from sync.flows.connect import tell_update
 from sync.flows.deliver import tell
 from sync.flows.disconnect import Disconnect
-from sync.flows.ports import Clock, Connections, Journal, Subscriptions, Work
+from sync.flows.ports import Clock, Connections, Journal, Subscriptions, Tokens, Work
 from sync.flows.reconnect import Reconnect
 from sync.jobs import CatchUp, WatchMailbox
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER = timedelta(minutes=1)
+#: A promise comes due this long after the wake-up it stands behind.
+GRACE = timedelta(minutes=1)
 
 
 def acknowledge(body: bytes, signing_keys: Sequence[bytes]) -> list[str]:
@@ -44,6 +50,7 @@ class Watch:
     journal: Journal
     work: Work
     subscriptions: Subscriptions
+    tokens: Tokens
     disconnect: Disconnect
     reconnect: Reconnect
     clock: Clock
@@ -58,62 +65,116 @@ class Watch:
         if job.lifecycle and not job.passed_on:
             for other in await self.connections.sharing(connection):
                 await self.work.queue(WatchMailbox(other.connection_id, job.lifecycle, passed_on=True))
+        if connection.state is State.NEEDS_RECONNECT:
+            await self.work.done(job)  # signing in again promises it anew
+            return
         try:
             if not connection.live:
-                await self.disconnect.close_at_graph(connection)
-                await self.work.done(job)
-                return
-            if connection.state is State.NEEDS_RECONNECT:
-                await self.work.done(job)  # signing in again promises it anew
+                await self._closed(job, connection)
                 return
             connection = await self._watched(connection, job.lifecycle)
+            await self.tokens.reseal(connection)
         except ReconnectNeeded as refused:
-            if connection.live:
-                await self.reconnect.ask(connection, refused)
-            else:
-                await self.disconnect.forget(connection)
+            await self.reconnect.ask(connection, refused)
             await self.work.done(job)
             return
-        except OutsideError as failure:
-            wait = failure.retry_after if isinstance(failure, Throttled) else RETRY_AFTER
-            log.warning(
-                "subscription not changed", extra={"connection_id": job.connection_id, "problem": failure.detail}
-            )
-            await self.work.promise(job, due_at=self.clock() + wait + RETRY_AFTER, delay=wait)
+        except (OutsideError, OperatorAlarm) as failure:
+            await self._again(job, connection, failure)
             return
         now = self.clock()
         await tell_update(self.journal, self.work, connection, now)  # the call that saved it may have died before
         once = f"connected-{connection.sign_ins}"
         await tell(self.journal, self.work, connection_event("connection.connected", connection, once, now), now)
-        renew_at = connection.subscription.renew_at if connection.subscription else now + RETRY_AFTER
+        renew_at = connection.subscription.renew_at if connection.subscription else now + GRACE
         await self.work.postpone(WatchMailbox(job.connection_id), renew_at)
 
-    async def _catch_up(self, before: Connection, after: Connection, lifecycle: str, now: datetime) -> None:
-        """Look through the mailbox after every gap in what we are told; the first time there is nothing to catch up with."""
-        job = CatchUp(after.connection_id)
-        if before.synced_through is None:
-            await self.work.postpone(job, now + EVERY)
-        elif lifecycle == "missed" or _subscription_id(before) != _subscription_id(after):
-            await self.work.promise(job, due_at=now + LOST_AFTER)
+    async def _closed(self, job: WatchMailbox, connection: Connection) -> None:
+        """A connection that has ended leaves nothing open; where Microsoft does not let us close it, it ends by itself."""
+        try:
+            await self.disconnect.close_at_graph(connection)
+        except ReconnectNeeded:
+            await self.disconnect.forget(connection)
+        except (OutsideError, OperatorAlarm):
+            if connection.subscription is not None and connection.subscription.expires_at > self.clock():
+                raise
+            await self.disconnect.forget(connection)
+        await self.work.done(job)
+
+    async def _again(self, job: WatchMailbox, connection: Connection, failure: OutsideError | OperatorAlarm) -> None:
+        """Try again later: soon where nothing tells us of the mailbox, less and less often where something does."""
+        now = self.clock()
+        extra = {"connection_id": job.connection_id, "problem": failure.detail}
+        if isinstance(failure, OperatorAlarm):
+            log.critical("operator alarm", extra=extra)
+            wait = OPERATOR_NEEDS
+        else:
+            log.warning("subscription not changed", extra=extra)
+            wait = _wait(connection, now)
+        if isinstance(failure, Throttled):
+            wait = max(wait, failure.retry_after)
+        await self.work.promise(job, due_at=now + wait + GRACE, delay=wait)
 
     async def _watched(self, connection: Connection, lifecycle: str) -> Connection:
-        """The connection with a subscription that is not due for renewal."""
+        """The connection with a subscription that is not due for renewal, and was made with the newest key."""
         now = self.clock()
-        subscription = None if lifecycle == "subscriptionRemoved" else connection.subscription
+        held = connection.subscription
+        lost = lifecycle == "subscriptionRemoved"
         # A PATCH renews the authorization too; Microsoft asks not to combine it with POST …/reauthorize.
-        asked = lifecycle == "reauthorizationRequired"
-        if subscription is not None and (asked or subscription.renew_at <= now):
-            try:
-                subscription = await self.subscriptions.renew(connection, subscription, now=now)
-            except Gone:
-                subscription = None
-        if subscription is None:
-            word = client_state(connection.connection_id, self.signing_key)
-            subscription = await self.subscriptions.open(connection, client_state=word, now=now)
+        due = held is not None and (lifecycle == "reauthorizationRequired" or held.renew_at <= now)
+        if held is not None and not lost and not due:
+            return await self._saved(connection, held, gap=lifecycle == "missed")
+        if held is None or lost:
+            return await self._saved(connection, await self._opened(connection, now), gap=True)
+        if held.signed_with != key_name(self.signing_key):
+            return await self._replaced(connection, held, now)
+        try:
+            renewed = await self.subscriptions.renew(connection, held, now=now)
+        except Gone:
+            return await self._saved(connection, await self._opened(connection, now), gap=True)
+        connection = await self._saved(connection, replace(renewed, signed_with=held.signed_with), gap=False)
+        await self._tidy(connection, now)
+        return connection
+
+    async def _opened(self, connection: Connection, now: datetime) -> Subscription:
+        """A subscription of this mailbox, a new one or one that others of our connections live by already."""
+        word = client_state(connection.connection_id, self.signing_key)
+        subscription, is_new = await self.subscriptions.open(connection, client_state=word, now=now)
+        if is_new:
+            return replace(subscription, signed_with=key_name(self.signing_key))
+        known = [other.subscription for other in await self.connections.of_mailbox(connection) if other.subscription]
+        names = [s.signed_with for s in known if s.subscription_id == subscription.subscription_id]
+        return replace(subscription, signed_with=names[0] if names else "")
+
+    async def _replaced(self, connection: Connection, held: Subscription, now: datetime) -> Connection:
+        """The connection with a new subscription, which tells us before the old one is closed."""
+        sharing = await self.connections.sharing(connection)
+        word = client_state(connection.connection_id, self.signing_key)
+        in_use = await self._in_use(connection)
+        new = await self.subscriptions.replace(connection, client_state=word, now=now, known=in_use)
+        signed = replace(new, signed_with=key_name(self.signing_key))
+        connection = await self._saved(connection, signed, gap=False)
+        for other in sharing:
+            await self.work.queue(WatchMailbox(other.connection_id, "subscriptionRemoved", passed_on=True))
+        try:
+            await self.subscriptions.close(connection, held)
+        except OutsideError as failure:
+            log.warning(
+                "old subscription not closed; it ends by itself",
+                extra={"connection_id": connection.connection_id, "problem": failure.detail},
+            )
+        return connection
+
+    async def _saved(self, connection: Connection, subscription: Subscription, *, gap: bool) -> Connection:
+        """The connection as it is watched now. `gap`: we may not have been told of everything, so that a look through is due."""
         while True:
+            now = self.clock()
             watched = connection_rule.connected(connection, subscription)
             # Promised first: once the subscription is saved, nobody sees any more that there was a gap.
-            await self._catch_up(connection, watched, lifecycle, now)
+            if connection.synced_through is None:
+                await self.work.postpone(CatchUp(connection.connection_id), now + EVERY)  # nothing to catch up with yet
+            elif gap:
+                await self.work.promise(CatchUp(connection.connection_id), due_at=now + LOST_AFTER)
+                watched = replace(watched, gap_since=now)
             try:
                 return await self.connections.save(watched) if watched != connection else connection
             except Conflict:
@@ -123,8 +184,35 @@ class Watch:
                     if not await self.connections.sharing(replace(connection, subscription=subscription)):
                         await self.subscriptions.close(connection, subscription)
                     raise Gone("the connection ended meanwhile") from None
+                if changed.state is State.NEEDS_RECONNECT:
+                    raise Gone("the sign-in was refused meanwhile") from None
                 connection = changed
+                held = changed.subscription
+                if held is not None and held.subscription_id == subscription.subscription_id:
+                    subscription = replace(subscription, signed_with=subscription.signed_with or held.signed_with)
+
+    async def _tidy(self, connection: Connection, now: datetime) -> None:
+        """Close what a process that died has left open at Graph. If that can't be done now, the next renewal does it."""
+        if connection.subscription is None:
+            return
+        try:
+            found = await self.subscriptions.ours(connection, now=now)
+            for orphan in rule.orphans(found, connection.subscription, await self._in_use(connection)):
+                log.info("orphaned subscription closed", extra={"connection_id": connection.connection_id})
+                await self.subscriptions.close(connection, orphan)
+        except OutsideError as failure:
+            log.info("not tidied", extra={"connection_id": connection.connection_id, "problem": failure.detail})
+
+    async def _in_use(self, connection: Connection) -> set[str]:
+        """The subscriptions that connections of this mailbox live by."""
+        live = [connection, *await self.connections.of_mailbox(connection)]
+        return {c.subscription.subscription_id for c in live if c.subscription is not None}
 
 
-def _subscription_id(connection: Connection) -> str | None:
-    return connection.subscription.subscription_id if connection.subscription else None
+def _wait(connection: Connection, now: datetime) -> timedelta:
+    if not connection.live:
+        return rule.wait_after_failure(connection.ended_at or now, now, at_most=rule.MAX_WAIT_TO_CLOSE)
+    held = connection.subscription
+    if held is None or held.expires_at <= now:
+        return rule.MIN_WAIT
+    return rule.wait_after_failure(held.renew_at, now, at_most=rule.MAX_WAIT_WHILE_COVERED)

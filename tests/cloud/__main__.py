@@ -17,7 +17,7 @@ from typing import Any
 from tests.cloud.address_file import published
 from tests.cloud.azurite import AzuriteError
 from tests.cloud.functions import AppLoadError
-from tests.cloud.lab_page import LabPage
+from tests.cloud.lab import Lab
 from tests.cloud.local import CHECKOUT, LocalCloud, Ports
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -34,12 +34,11 @@ async def start(ports: Ports, lab_port: int, app_folder: Path, address_file: Pat
     cloud = LocalCloud(app_folder=app_folder, ports=ports)
     for email, name, aliases in PEOPLE:
         cloud.directory.add(email, name, aliases)
+    lab = Lab.beside(cloud, lab_port)
     async with cloud, contextlib.AsyncExitStack() as running:
-        addresses = dict(cloud.addresses)
-        lab = LabPage(addresses, cloud.directory, lab_port)
         running.push_async_callback(lab.stop)
         await lab.start()
-        addresses["lab"] = lab.url
+        addresses = {**cloud.addresses, "lab": lab.url}
         running.enter_context(published(addresses, address_file))
         say(welcome(addresses, address_file))
         await asyncio.Event().wait()
@@ -59,7 +58,8 @@ def welcome(addresses: dict[str, Any], address_file: Path) -> str:
     return f"""
 Everything is up, and nothing of it leaves this machine.
 
-    Start here       {addresses["lab"]}   (all addresses, commands to copy)
+    Start here       {addresses["lab"]}   (a CRM and a mailbox, side by side)
+    For developers   {addresses["lab"]}/developers   (addresses, keys, commands to copy)
     The app          {addresses["functions"]}
     Entra ID         {addresses["entra"]}
     Microsoft Graph  {addresses["graph"]}/v1.0

@@ -72,7 +72,10 @@ class GraphStage(Protocol):
         """The answer to the next send is lost."""
 
     async def open_subscriptions(self) -> list[str]:
-        """Ids of what is open at Graph."""
+        """Ids of what is open at Graph, the oldest first."""
+
+    async def subscribed(self) -> dict[str, tuple[str, frozenset[str]]]:
+        """What is open at Graph: clientState and change types, by id."""
 
     async def drop_subscriptions(self) -> None:
         """Graph forgets them."""
@@ -127,6 +130,10 @@ class FakeGraphStage:
     async def open_subscriptions(self) -> list[str]:
         return list(self._fake_subscriptions.open_ones)
 
+    async def subscribed(self) -> dict[str, tuple[str, frozenset[str]]]:
+        held = self._fake_subscriptions.open_ones.items()
+        return {name: (one.client_state, frozenset(one.change_types.split(","))) for name, one in held}
+
     async def drop_subscriptions(self) -> None:
         self._fake_subscriptions.open_ones.clear()
 
@@ -137,7 +144,7 @@ class DirectoryTokens:
     def __init__(self, by_connection: dict[str, str]) -> None:
         self._by_connection = by_connection
 
-    async def access_token(self, connection: Connection, *, refused: str | None = None) -> str:
+    async def access_token(self, connection: Connection, *, refused: str | None = None, claims: str = "") -> str:
         if refused is not None:
             raise ReconnectNeeded(cause="invalid_grant")
         return self._by_connection[connection.connection_id]
@@ -145,13 +152,14 @@ class DirectoryTokens:
 
 @dataclass
 class EmulatedGraphStage:
-    """The real adapters at the Graph emulator, over HTTP."""
+    """The real adapters at the Graph emulator, over HTTP. `elsewhere`: as `subscriptions`, of an app at another address."""
 
     graph: GraphEmulator
     clock: Clock
     http: httpx.AsyncClient
     mail: Mail
     subscriptions: Subscriptions
+    elsewhere: Subscriptions
     dana: Connection
     bob: Connection
     dana_token: str
@@ -198,6 +206,10 @@ class EmulatedGraphStage:
     async def open_subscriptions(self) -> list[str]:
         return [held["id"] for held in await self.lab("GET", "/subscriptions")]
 
+    async def subscribed(self) -> dict[str, tuple[str, frozenset[str]]]:
+        held = await self.lab("GET", "/subscriptions")
+        return {one["id"]: (one["clientState"], frozenset(one["changeType"].split(","))) for one in held}
+
     async def drop_subscriptions(self) -> None:
         for subscription_id in await self.open_subscriptions():
             await self._as_dana("DELETE", f"/subscriptions/{subscription_id}")
@@ -223,6 +235,7 @@ async def emulated() -> AsyncIterator[EmulatedGraphStage]:
     app = web.Application()
     for path in ("/graph/notifications", "/graph/lifecycle"):
         app.router.add_post(path, _validated)
+        app.router.add_post(f"/elsewhere{path}", _validated)
     server = Server(app)
     people = {"con_dana": directory.add(DANA, "Dana Doe", [ALIAS]), "con_bob": directory.add("bob@crm.example", "Bob")}
     scopes = frozenset({"User.Read", "Mail.ReadWrite", "Mail.Send"})
@@ -236,13 +249,14 @@ async def emulated() -> AsyncIterator[EmulatedGraphStage]:
     try:
         async with httpx.AsyncClient() as http:
             client = GraphClient(http, f"{graph.url}/v1.0", DirectoryTokens(issued))
-            subscriptions = GraphSubscriptions(client, server.url, MAX_LIFETIME - timedelta(minutes=1))
+            lifetime = MAX_LIFETIME - timedelta(minutes=1)
             yield EmulatedGraphStage(
                 graph,
                 clock,
                 http,
                 GraphMail(client),
-                subscriptions,
+                GraphSubscriptions(client, server.url, lifetime),
+                GraphSubscriptions(client, f"{server.url}/elsewhere", lifetime),
                 connections["con_dana"],
                 connections["con_bob"],
                 issued["con_dana"],

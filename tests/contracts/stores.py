@@ -22,7 +22,7 @@ from sync.adapters.connections import ConnectionsTable
 from sync.adapters.journal import JournalTable
 from sync.adapters.queues import QueuedWork
 from sync.adapters.sign_ins import SignInsTable
-from sync.adapters.tables import Tables
+from sync.adapters.tables import Table, Tables
 from sync.flows.ports import Anchors, Connections, Content, Journal, SignIns, Work
 from sync.jobs import JOB_OF_QUEUE, QUEUES, Job
 from tests.cloud.polling import eventually
@@ -151,6 +151,10 @@ class AzureStores:
     async def taken_after(self, queue: str, delay: timedelta) -> Job:
         assert await self.taken(queue) is None, "seen too early"
         return await eventually(lambda: self.taken(queue), f"a job in {queue}", timeout=delay.total_seconds() + 20)
+
+    def table(self, name: str) -> Table:
+        """A table, to look into."""
+        return self._tables().table(name)
 
     async def emptied_queues(self) -> None:
         """Queues have one name each in the app, so tests share them: each begins with empty ones."""

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from sync.domain.connection import Connection, State, disconnected
+from sync.domain.connection import Connection, Erased, State, disconnected
 from sync.domain.errors import Conflict
-from sync.domain.sign_in import Step
+from sync.domain.sign_in import LastSignIn, Step
 from sync.domain.thread_rule import Anchor, KeyKind
 from tests.contracts.stores import Stores
-from tests.contracts.values import ACCOUNT, connection, sign_in
+from tests.contracts.values import ACCOUNT, NOW, connection, sign_in
 
 
 async def test_a_users_connection_comes_back_as_it_was_saved(stores: Stores) -> None:
@@ -103,6 +103,57 @@ async def test_connections_of_one_mailbox_know_of_each_other(stores: Stores) -> 
     assert await sharing_with(mine) == {"con_3"}
 
 
+async def test_live_connections_of_one_mailbox_are_found_whatever_tells_of_it(stores: Stores) -> None:
+    """Also those that another subscription tells; neither ended ones nor those of another mailbox, nor itself."""
+    connections = stores.connections()
+    elsewhere = replace(connection().subscription, subscription_id="another")  # type: ignore[type-var]
+    mine = connection("con_1", "u1")
+    for other in (
+        mine,
+        connection("con_2", "u2", subscription=elsewhere),
+        connection("con_3", "u1", account_id="other", subscription=None),
+        connection("con_4", "u4", state=State.DISCONNECTED),
+        connection("con_5", "u5", mailbox=replace(connection().mailbox, tenant_id="another")),
+        connection("con_6", "u6", state=State.NEEDS_RECONNECT),
+    ):
+        await connections.introduce(other)
+        await connections.save(other)
+    assert {c.connection_id for c in await stores.connections().of_mailbox(mine)} == {"con_2", "con_3", "con_6"}
+    await connections.leave(connection("con_2", "u2"))
+    assert {c.connection_id for c in await stores.connections().of_mailbox(mine)} == {"con_3", "con_6"}
+
+
+async def test_every_connection_a_user_had_is_found(stores: Stores) -> None:
+    """The current one as it is, those before as they were retired, one that never was the current one; nobody else's."""
+    connections = stores.connections()
+    assert await connections.all_of(ACCOUNT, "u1") == []
+    for other in (
+        connection("con_1"),
+        connection("con_3", "u10"),
+        connection("con_4", "u"),
+        connection("con_5", account_id="other"),
+    ):
+        await connections.introduce(other)
+        current = await connections.save(other)
+        if other.connection_id == "con_1":
+            first = current
+    retired = replace(first, ended_at=NOW, erased=Erased(messages=2))
+    await connections.retire(retired)
+    await connections.introduce(connection("con_2"))
+    await connections.save(replace(connection("con_2"), version=first.version))
+    await connections.introduce(connection("con_6"))
+
+    found = {c.connection_id: c for c in await stores.connections().all_of(ACCOUNT, "u1")}
+    assert found == {
+        "con_1": disconnected(retired),
+        "con_2": connection("con_2"),
+        "con_6": disconnected(connection("con_6")),
+    }
+    assert found["con_2"].version is not None
+    await connections.retire(replace(found["con_1"], erased=Erased(messages=3)))
+    assert Erased(messages=3) in {c.erased for c in await connections.all_of(ACCOUNT, "u1")}
+
+
 async def test_connections_are_counted_by_state(stores: Stores) -> None:
     """Each user's current one, of all accounts; every state is named."""
     connections = stores.connections()
@@ -129,6 +180,41 @@ async def test_a_sign_in_is_saved_once_per_version(stores: Stores) -> None:
     found = await sign_ins.get("abc")
     assert found is not None
     await sign_ins.save(replace(found, step=Step.PARKED))
+
+
+async def test_how_a_users_last_sign_in_ended_is_kept_until_it_is_forgotten(stores: Stores) -> None:
+    """The latest end counts; of another user, or in another account, there is none."""
+    sign_ins = stores.sign_ins()
+    assert await sign_ins.last(ACCOUNT, "u1") is None
+    await sign_ins.forget_last(ACCOUNT, "u1")
+    for outcome in ("declined", "admin_consent_required"):
+        last = LastSignIn(ACCOUNT, "u1", "abc", outcome, NOW)  # type: ignore[arg-type]
+        await sign_ins.keep_last(last)
+        assert await stores.sign_ins().last(ACCOUNT, "u1") == last
+    assert await sign_ins.last(ACCOUNT, "u2") is None
+    assert await sign_ins.last("other", "u1") is None
+    await sign_ins.forget_last(ACCOUNT, "u1")
+    assert await sign_ins.last(ACCOUNT, "u1") is None
+
+
+async def test_all_sign_ins_of_a_user_are_removed(stores: Stores) -> None:
+    """Those under way, which can't be finished then, and how the last one ended; nobody else's; again it is no error."""
+    sign_ins = stores.sign_ins()
+    mine = [await sign_ins.save(sign_in(name)) for name in ("a", "b")]
+    others = [sign_in("c", user_id="u10"), sign_in("d", user_id="u"), sign_in("e", account_id="other")]
+    for other in others:
+        await sign_ins.save(other)
+        await sign_ins.keep_last(LastSignIn(other.account_id, other.user_id, "x", "failed", NOW))
+    await sign_ins.keep_last(LastSignIn(ACCOUNT, "u1", "a", "failed", NOW))
+    for _ in range(2):
+        await stores.sign_ins().remove_of(ACCOUNT, "u1")
+        assert [await sign_ins.get(one.sign_in_id) for one in mine] == [None, None]
+        assert await sign_ins.last(ACCOUNT, "u1") is None
+    with pytest.raises(Conflict):
+        await sign_ins.save(replace(mine[0], step=Step.OPENED))
+    assert [await sign_ins.get(other.sign_in_id) for other in others] == others
+    for other in others:
+        assert await sign_ins.last(other.account_id, other.user_id) is not None
 
 
 #: Keys as they come: with everything that a table's key can't hold, and longer than it may be.
@@ -167,3 +253,33 @@ async def test_a_name_leads_to_the_message_it_was_remembered_for(stores: Stores)
     assert await anchors.message_of("con_1", "") is None
     await anchors.remember("con_1", VALUES[0], "msg_2")
     assert await anchors.message_of("con_1", VALUES[0]) == "msg_2"
+
+
+async def test_the_keys_of_a_connection_are_counted_and_removed(stores: Stores) -> None:
+    """Of every kind, and what was remembered with them, which is not counted; of no other connection; again it is no error."""
+    anchors = stores.anchors()
+    assert await anchors.count("con_1") == 0
+    await anchors.remove_all("con_1")
+    kept = [Anchor("message_id", value, "thr_1", "subject") for value in VALUES]
+    kept += [Anchor("conversation", "c", "thr_1"), Anchor("conversation_index", "c", "thr_1")]
+    for connection_id in ("con_1", "con_10"):
+        await anchors.add(connection_id, kept)
+        await anchors.remember(connection_id, "graph id", "msg_1")
+    assert await stores.anchors().count("con_1") == len(kept)
+
+    for _ in range(2):
+        await stores.anchors().remove_all("con_1")
+        assert await anchors.count("con_1") == 0
+        assert await anchors.find("con_1", [(anchor.kind, anchor.value) for anchor in kept]) == []
+        assert await anchors.message_of("con_1", "graph id") is None
+    assert await anchors.count("con_10") == len(kept)
+    assert await anchors.message_of("con_10", "graph id") == "msg_1"
+
+
+async def test_more_keys_than_a_page_holds_are_removed(stores: Stores) -> None:
+    """A service hands out 1,000 rows at a time."""
+    anchors = stores.anchors()
+    await anchors.add("con_1", [Anchor("conversation", f"{i}", "thr_1") for i in range(1_100)])
+    assert await anchors.count("con_1") == 1_100
+    await anchors.remove_all("con_1")
+    assert await anchors.count("con_1") == 0

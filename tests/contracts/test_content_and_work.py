@@ -7,7 +7,7 @@ import pytest
 
 from sync.domain.body import Body
 from sync.domain.errors import NotFound
-from sync.jobs import QUEUES, DeliverEvent, Job, MailChange, SendMail, WatchMailbox
+from sync.jobs import QUEUES, DeliverEvent, EraseUser, Job, MailChange, SendMail, WatchMailbox
 from tests.contracts.stores import AzureStores, Stores
 from tests.contracts.values import ACCOUNT, NOW
 
@@ -19,6 +19,7 @@ JOBS: list[Job] = [
     SendMail(ACCOUNT, "msg_1"),
     MailChange("con_1", "AAMk-_=", 3),
     DeliverEvent(ACCOUNT, "evt_1"),
+    EraseUser(ACCOUNT, "u1", again=True),
 ]
 BODIES = [
     Body("<p>Grüße 🎈</p>", None),
@@ -27,6 +28,8 @@ BODIES = [
     Body(None, None),
     Body("x" * 2_000_000, "y"),
 ]
+
+CONNECTION = "con_1"
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +42,7 @@ async def empty_queues(stores: Stores) -> None:
 @pytest.mark.parametrize("body", BODIES, ids=["html", "text", "empty", "none", "large"])
 async def test_a_body_comes_back_as_it_was(stores: Stores, body: Body) -> None:
     """What is missing stays missing, what is empty stays empty."""
-    name = await stores.content().put_body(ACCOUNT, "msg_1", body)
+    name = await stores.content().put_body(ACCOUNT, CONNECTION, "msg_1", body)
     assert await stores.content().body(name) == body
 
 
@@ -48,15 +51,16 @@ async def test_a_file_comes_back_byte_for_byte(stores: Stores) -> None:
     """Stored again under the same id it has the same name; other content or another id has another."""
     content = stores.content()
     every_byte = bytes(range(256)) * 5000
-    name = await content.put_file(ACCOUNT, "att_1", every_byte)
+    name = await content.put_file(ACCOUNT, CONNECTION, "att_1", every_byte)
     assert await stores.content().file(name) == every_byte
-    assert await content.put_file(ACCOUNT, "att_1", every_byte) == name
+    assert await content.put_file(ACCOUNT, CONNECTION, "att_1", every_byte) == name
     others = [
-        await content.put_file(ACCOUNT, "att_1", b""),
-        await content.put_file(ACCOUNT, "att_2", every_byte),
-        await content.put_file("other", "att_1", every_byte),
+        await content.put_file(ACCOUNT, CONNECTION, "att_1", b""),
+        await content.put_file(ACCOUNT, CONNECTION, "att_2", every_byte),
+        await content.put_file("other", CONNECTION, "att_1", every_byte),
+        await content.put_file(ACCOUNT, "con_2", "att_1", every_byte),
     ]
-    assert len({name, *others}) == 4
+    assert len({name, *others}) == 5
     assert await content.file(others[0]) == b""
     assert await content.file(name) == every_byte
 
@@ -66,9 +70,30 @@ async def test_content_that_is_not_there_is_not_found(stores: Stores) -> None:
     content = stores.content()
     with pytest.raises(NotFound):
         await content.body("none")
-    await content.put_file(ACCOUNT, "att_1", b"x")
+    await content.put_file(ACCOUNT, CONNECTION, "att_1", b"x")
     with pytest.raises(NotFound):
         await content.file("none")
+
+
+async def test_all_that_was_kept_for_a_connection_is_removed(stores: Stores) -> None:
+    """Bodies and files, and of no other connection, however alike its name; again, or where nothing ever was, it is no error."""
+    content = stores.content()
+    assert await content.remove_all(ACCOUNT, CONNECTION) == 0
+    kept = [
+        await content.put_file(ACCOUNT, f"{CONNECTION}0", "att_1", b"x"),
+        await content.put_file(f"{ACCOUNT}0", CONNECTION, "att_1", b"x"),
+    ]
+    going = [await content.put_file(ACCOUNT, CONNECTION, f"att_{i}", b"x") for i in range(20)]
+    body = await content.put_body(ACCOUNT, CONNECTION, "msg_1", BODIES[0])
+    assert await stores.content().remove_all(ACCOUNT, CONNECTION) == len(going) + 1
+    assert await stores.content().remove_all(ACCOUNT, CONNECTION) == 0
+    for name in (body, *going):
+        with pytest.raises(NotFound):
+            await content.file(name)
+    for name in kept:
+        assert await content.file(name) == b"x"
+    assert await content.put_body(ACCOUNT, CONNECTION, "msg_1", BODIES[0]) == body
+    assert await content.body(body) == BODIES[0]
 
 
 async def test_a_queued_job_reaches_a_worker_as_it_was(stores: Stores) -> None:
@@ -122,7 +147,7 @@ async def test_what_was_promised_is_overdue_from_its_time_until_it_is_done(store
 
     assert await overdue(0.9) == set()
     assert await overdue(1) == {JOBS[1].key}
-    assert await overdue(3) == {job.key for job in JOBS[1:]}
+    assert await overdue(3) == {job.key for job in JOBS[1:4]}
     await work.postpone(JOBS[1], NOW + timedelta(minutes=5))
     assert await overdue(3) == {JOBS[2].key, JOBS[3].key}
     for _ in range(2):

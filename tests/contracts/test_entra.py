@@ -2,103 +2,21 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, Literal, Protocol
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from contextlib import closing
+from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
+from aiohttp import web
 
 from sync.adapters.entra import MsalEntra
 from sync.domain.errors import Declined, OperatorAlarm, ReconnectNeeded, SyncError, Unclear
 from sync.domain.sign_in import refused_because
 from sync.flows.connect import REQUIRED_SCOPES
-from sync.flows.ports import Entra
-from tests.cloud.clock import Clock
-from tests.cloud.directory import Directory
-from tests.cloud.entra import EntraEmulator
-from tests.fakes.entra import FakeEntra
-from tests.fakes.faults import Faults
-from tests.fakes.people import People
+from tests.cloud.server import Server
+from tests.contracts.entra_stages import CALLBACK, CAS, DANA, EmulatedStage, EntraStage, FakeStage, emulated
 
-DANA, CAS = "dana@crm.example", "cas@northwind.example"
-CALLBACK = "https://app.example/oauth/callback"
-
-
-class EntraStage(Protocol):
-    """The port, and people at Microsoft's pages."""
-
-    entra: Entra
-
-    async def signed_in(
-        self, url: str, email: str, decision: Literal["accept", "decline"] = "accept"
-    ) -> dict[str, str]:
-        """What the redirect brings back once this person has decided at this address."""
-
-
-class FakeStage:
-    """The fake. Cas needs an administrator."""
-
-    def __init__(self) -> None:
-        people = People()
-        people.add(DANA, "Dana Doe")
-        people.add(CAS, "Cas Vos").admin_consent_required = True
-        self._fake = FakeEntra(people, Faults())
-        self.entra: Entra = self._fake
-
-    async def signed_in(
-        self, url: str, email: str, decision: Literal["accept", "decline"] = "accept"
-    ) -> dict[str, str]:
-        return self._fake.sign_in(url, email, decision)
-
-
-class EmulatedStage:
-    """MSAL at the emulator."""
-
-    def __init__(self, emulator: EntraEmulator, http: httpx.AsyncClient, entra: MsalEntra) -> None:
-        self._emulator = emulator
-        self._http = http
-        self.msal = entra
-        self.entra: Entra = entra
-
-    async def signed_in(
-        self, url: str, email: str, decision: Literal["accept", "decline"] = "accept"
-    ) -> dict[str, str]:
-        clicked = await self.lab("/sign-in", {"authorize_url": url, "email": email, "decision": decision})
-        return dict(parse_qsl(urlsplit(clicked["redirect_url"]).query))
-
-    async def lab(self, path: str, body: dict[str, Any]) -> Any:
-        """A control of the emulator."""
-        answer = await self._http.post(f"{self._emulator.url}/_lab{path}", json=body)
-        assert answer.is_success, answer.text
-        return answer.json()
-
-    def another_process(self) -> MsalEntra:
-        """The same app in another process; close it after use."""
-        return MsalEntra(f"{self._emulator.url}/organizations", "client", "client secret", CALLBACK)
-
-    async def token_calls_fail(self, error: str, number: int, **more: Any) -> None:
-        """The next call of the token endpoint fails so."""
-        await self.lab("/token-error", {"error": error, "error_codes": [number], "times": 1, **more})
-
-
-@asynccontextmanager
-async def emulated() -> AsyncIterator[EmulatedStage]:
-    """A running emulator with Dana and Cas."""
-    clock = Clock()
-    directory = Directory(clock)
-    directory.add(DANA, "Dana Doe")
-    directory.add(CAS, "Cas Vos", admin_consent_required=True)
-    emulator = EntraEmulator(directory, clock)
-    emulator.register_app("client", "client secret", [CALLBACK])
-    await emulator.start()
-    entra = MsalEntra(f"{emulator.url}/organizations", "client", "client secret", CALLBACK)
-    try:
-        async with httpx.AsyncClient() as http:
-            yield EmulatedStage(emulator, http, entra)
-    finally:
-        entra.close()
-        await emulator.stop()
+#: As Graph asks for a token that is newer than a revocation.
+CLAIMS = '{"access_token": {"nbf": {"essential": true, "value": "1726258122"}}}'
 
 
 @pytest.fixture(params=["fake", "msal"])
@@ -182,49 +100,108 @@ async def test_why_there_is_no_code_can_be_read_from_the_answer(stage: EntraStag
     assert parse_qs(urlsplit(stage.entra.admin_consent_url("abc")).query)["state"] == ["abc"]
 
 
+async def test_what_microsoft_wanted_is_asked_for_at_the_next_sign_in(stage: EntraStage) -> None:
+    """The claims of its refusal are in the address; without any, nothing that is not asked of everybody."""
+    url, _ = await stage.entra.begin(state="abc.state", login_hint="", claims=CLAIMS)
+    asked = json.loads(parse_qs(urlsplit(url).query)["claims"][0])["access_token"]
+    assert asked.items() >= json.loads(CLAIMS)["access_token"].items()
+    url, _ = await stage.entra.begin(state="abc.state", login_hint="")
+    assert "nbf" not in parse_qs(urlsplit(url).query).get("claims", ["{}"])[0]
+
+
 async def redeemed(msal: EmulatedStage) -> tuple[str, str]:
     """Cache and account of a fresh sign-in."""
-    url, flow = await msal.entra.begin(state="abc.state", login_hint="")
-    grant = await msal.entra.redeem(flow, await msal.signed_in(url, DANA))
+    grant = await msal.granted()
     return grant.token_cache, grant.home_account_id
 
 
-async def test_a_fresh_cache_gives_its_token_without_asking(msal: EmulatedStage) -> None:
-    """And nothing to store anew."""
-    cache, account = await redeemed(msal)
-    first, life_s, _ = await msal.msal.refresh(cache, account, force=False)
-    second, _, changed = await msal.msal.refresh(cache, account, force=False)
-    assert first == second
-    assert 0 < life_s <= 3600
-    assert changed is None
+async def test_every_token_is_asked_for_as_by_an_app_that_can_be_challenged(msal: EmulatedStage) -> None:
+    """At the page, with the code and with a refresh token; and the claims of a sign-in go along with its code."""
+    grant = await msal.granted(claims=CLAIMS)
+    await msal.msal.refresh(grant.token_cache, grant.home_account_id)
+    await msal.msal.refresh(grant.token_cache, grant.home_account_id, claims=CLAIMS)
+    calls = [json.loads(call.form["claims"]) for call in msal.emulator.requests if call.is_token_call]
+    wanted = json.loads(CLAIMS)["access_token"]
+    capable = {"xms_cc": {"values": ["CP1"]}}
+    assert [call["access_token"] for call in calls] == [wanted | capable, capable, wanted | capable]
 
 
-async def test_a_forced_refresh_gives_another_token_and_a_cache_to_keep(msal: EmulatedStage) -> None:
-    """The rotated refresh token is in it: the next refresh works from there."""
+async def test_a_cache_gives_its_token_without_asking_anybody(msal: EmulatedStage) -> None:
+    """That of the sign-in first, then that of the last refresh alone, however it was asked for and answered."""
+    grant = await msal.granted()
+    cache, account = grant.token_cache, grant.home_account_id
+    calls = len(msal.emulator.requests)
+    found = msal.msal.cached(cache, account)
+    assert found is not None
+    assert found[0] == grant.access_token
+    assert 3500 < found[1] <= 3600
+    assert len(msal.emulator.requests) == calls
+    msal.emulator.switches.scopes_as_uri = True
+    for claims in ("", CLAIMS, ""):
+        token, life_s, cache = await msal.msal.refresh(cache, account, claims=claims)
+        found = msal.msal.cached(cache, account)
+        assert found is not None
+        assert found[0] == token
+        assert found[1] == pytest.approx(life_s, abs=5)
+
+
+async def test_a_cached_token_is_given_for_the_claims_it_was_asked_for_with(msal: EmulatedStage) -> None:
+    """Neither one from before, nor one from after that was asked for without, nor one with others."""
     cache, account = await redeemed(msal)
-    first, _, _ = await msal.msal.refresh(cache, account, force=False)
-    second, _, changed = await msal.msal.refresh(cache, account, force=True)
-    assert second != first
-    assert changed is not None
-    third, _, _ = await msal.msal.refresh(changed, account, force=True)
-    assert third not in (first, second)
+    assert msal.msal.cached(cache, account, claims=CLAIMS) is None
+    token, _, asked_with = await msal.msal.refresh(cache, account, claims=CLAIMS)
+    found = msal.msal.cached(asked_with, account, claims=CLAIMS)
+    assert found is not None
+    assert found[0] == token
+    assert msal.msal.cached(asked_with, account, claims=CLAIMS.replace("1726258122", "1726258123")) is None
+    _, _, asked_without = await msal.msal.refresh(asked_with, account)
+    assert msal.msal.cached(asked_without, account, claims=CLAIMS) is None
+
+
+async def test_each_refresh_gives_another_token_and_a_cache_to_keep(msal: EmulatedStage) -> None:
+    """The rotated refresh token is in it: the next refresh works from there, also where the one before is dead."""
+    msal.emulator.switches.strict_rotation = True
+    cache, account = await redeemed(msal)
+    tokens = set()
+    for _ in range(3):
+        token, life_s, cache = await msal.msal.refresh(cache, account)
+        assert 0 < life_s <= 3600
+        tokens.add(token)
+    assert len(tokens) == 3
 
 
 @pytest.mark.parametrize("account", ["", "someone.else"])
 async def test_a_cache_without_that_account_needs_a_new_sign_in(msal: EmulatedStage, account: str) -> None:
     """Never another account's token."""
     cache, _ = await redeemed(msal)
+    assert msal.msal.cached(cache, account) is None
     with pytest.raises(ReconnectNeeded):
-        await msal.msal.refresh(cache, account, force=True)
+        await msal.msal.refresh(cache, account)
 
 
 async def test_a_revoked_sign_in_needs_a_new_one(msal: EmulatedStage) -> None:
-    """With the number of Microsoft's reason for diagnosis."""
+    """With the number of Microsoft's reason for diagnosis, and what it means to people."""
     cache, account = await redeemed(msal)
     await msal.lab("/revoke", {"email": DANA})
     with pytest.raises(ReconnectNeeded) as refused:
-        await msal.msal.refresh(cache, account, force=True)
+        await msal.msal.refresh(cache, account)
     assert "AADSTS50173" in refused.value.cause
+    assert refused.value.reason == "sign_in_expired"
+
+
+async def test_a_refusal_says_what_the_next_sign_in_has_to_bring(msal: EmulatedStage) -> None:
+    """The claims Microsoft names; where it names none, those that the token was asked for with."""
+    cache, account = await redeemed(msal)
+    others = '{"access_token": {"capolids": {"essential": true, "values": ["1"]}}}'
+    await msal.token_calls_fail("interaction_required", 50076, suberror="basic_action", claims=others)
+    with pytest.raises(ReconnectNeeded) as refused:
+        await msal.msal.refresh(cache, account, claims=CLAIMS)
+    assert (refused.value.reason, refused.value.claims) == ("verification_required", others)
+    cache, account = await redeemed(msal)
+    await msal.token_calls_fail("invalid_grant", 50078)
+    with pytest.raises(ReconnectNeeded) as refused:
+        await msal.msal.refresh(cache, account, claims=CLAIMS)
+    assert refused.value.claims == CLAIMS
 
 
 REFUSALS: list[tuple[str, int, type[SyncError], type[SyncError]]] = [
@@ -232,6 +209,8 @@ REFUSALS: list[tuple[str, int, type[SyncError], type[SyncError]]] = [
     ("interaction_required", 50076, Declined, ReconnectNeeded),
     ("consent_required", 65001, Declined, ReconnectNeeded),
     ("invalid_client", 7000222, OperatorAlarm, OperatorAlarm),
+    ("invalid_grant", 7000112, OperatorAlarm, OperatorAlarm),
+    ("invalid_grant", 90033, Unclear, Unclear),
     ("unauthorized_client", 700016, OperatorAlarm, OperatorAlarm),
     ("invalid_scope", 70011, OperatorAlarm, OperatorAlarm),
     ("temporarily_unavailable", 90033, Unclear, Unclear),
@@ -239,7 +218,9 @@ REFUSALS: list[tuple[str, int, type[SyncError], type[SyncError]]] = [
 ]
 
 
-@pytest.mark.parametrize(("error", "number", "signing_in", "refreshing"), REFUSALS, ids=[r[0] for r in REFUSALS])
+@pytest.mark.parametrize(
+    ("error", "number", "signing_in", "refreshing"), REFUSALS, ids=[f"{r[0]}-{r[1]}" for r in REFUSALS]
+)
 async def test_each_refusal_says_who_has_to_do_something(
     msal: EmulatedStage, error: str, number: int, signing_in: type[SyncError], refreshing: type[SyncError]
 ) -> None:
@@ -247,7 +228,7 @@ async def test_each_refusal_says_who_has_to_do_something(
     cache, account = await redeemed(msal)
     await msal.token_calls_fail(error, number)
     with pytest.raises(refreshing):
-        await msal.msal.refresh(cache, account, force=True)
+        await msal.msal.refresh(cache, account)
     url, flow = await msal.entra.begin(state="abc.state", login_hint="")
     answer = await msal.signed_in(url, DANA)
     await msal.token_calls_fail(error, number)
@@ -261,19 +242,67 @@ async def test_a_token_endpoint_in_trouble_is_unclear(msal: EmulatedStage, statu
     cache, account = await redeemed(msal)
     await msal.token_calls_fail("server_error", 90036, status=status)
     with pytest.raises(Unclear):
-        await msal.msal.refresh(cache, account, force=True)
-    another = msal.another_process()
-    try:
-        assert (await another.refresh(cache, account, force=True))[0]
-    finally:
-        another.close()
+        await msal.msal.refresh(cache, account)
+    with closing(msal.another_process()) as another:
+        assert (await another.refresh(cache, account))[0]
+
+
+async def test_a_wrong_secret_is_the_operators_and_the_right_one_works_at_once(msal: EmulatedStage) -> None:
+    """No user is asked to sign in, and none has to once the app was started anew with the right secret."""
+    cache, account = await redeemed(msal)
+    with closing(msal.another_process("of last year")) as before:
+        for _ in range(2):
+            with pytest.raises(OperatorAlarm, match="AADSTS7000215"):
+                await before.refresh(cache, account)
+    with closing(msal.another_process()) as after:
+        assert (await after.refresh(cache, account))[0]
 
 
 async def test_nobody_there_is_unclear() -> None:
     """A sign-in that can't be asked is no refusal."""
     entra = MsalEntra("http://127.0.0.1:9/organizations", "client", "client secret", CALLBACK)
+    with closing(entra), pytest.raises(Unclear):
+        await entra.begin(state="abc.state", login_hint="")
+
+
+async def test_an_address_without_a_sign_in_is_the_operators(msal: EmulatedStage) -> None:
+    """Whatever is asked for there."""
+    grant = await msal.granted()
+    url, flow = await msal.msal.begin(state="abc.state", login_hint="")
+    answer = await msal.signed_in(url, DANA)
+    with closing(msal.another_process(root=f"{msal.emulator.url}/nowhere")) as lost:
+        for asked in (
+            lost.begin(state="abc.state", login_hint=""),
+            lost.redeem(flow, answer),
+            lost.refresh(grant.token_cache, grant.home_account_id),
+        ):
+            with pytest.raises(OperatorAlarm, match="ENTRA_AUTHORITY"):
+                await asked
+
+
+async def test_an_answer_that_is_not_microsofts_is_unclear(msal: EmulatedStage) -> None:
+    """A page of some proxy on the way says nothing about the sign-in."""
+    application = web.Application()
+    proxy = Server(application, 0)
+
+    async def endpoints(_: web.Request) -> web.Response:
+        return web.json_response(
+            {"authorization_endpoint": f"{proxy.url}/organizations/a", "token_endpoint": f"{proxy.url}/organizations/t"}
+        )
+
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(status=403, text="<html>Blocked</html>", content_type="text/html")
+
+    application.router.add_get("/organizations/v2.0/.well-known/openid-configuration", endpoints)
+    application.router.add_post("/organizations/t", page)
+    grant = await msal.granted()
+    url, flow = await msal.msal.begin(state="abc.state", login_hint="")
+    answer = await msal.signed_in(url, DANA)
+    await proxy.start()
     try:
-        with pytest.raises(Unclear):
-            await entra.begin(state="abc.state", login_hint="")
+        with closing(msal.another_process(root=proxy.url)) as behind:
+            for asked in (behind.refresh(grant.token_cache, grant.home_account_id), behind.redeem(flow, answer)):
+                with pytest.raises(Unclear):
+                    await asked
     finally:
-        entra.close()
+        await proxy.stop()

@@ -1,6 +1,7 @@
 """The ladder from Graph's answers to our errors, and what a request to Graph carries. No sockets: answers are scripted."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -13,6 +14,7 @@ from sync.adapters.graph_client import (
     MAX_REQUESTS_PER_MAILBOX,
     RETRY_AFTER_UNSAID,
     GraphClient,
+    claims_challenge,
     retry_after,
 )
 from sync.domain.connection import Connection, Mailbox
@@ -28,9 +30,11 @@ class TwoTokens:
 
     def __init__(self) -> None:
         self.refused: list[str | None] = []
+        self.claims = ""
 
-    async def access_token(self, connection: Connection, *, refused: str | None = None) -> str:
+    async def access_token(self, connection: Connection, *, refused: str | None = None, claims: str = "") -> str:
         self.refused.append(refused)
+        self.claims = claims
         return "second" if refused else "first"
 
 
@@ -64,7 +68,10 @@ LADDER: list[tuple[str, int, str | None, type[OutsideError]]] = [
     ("POST", 404, "ErrorItemNotFound", Gone),
     ("GET", 410, "syncStateNotFound", Gone),
     ("GET", 404, None, Gone),
-    ("GET", 404, "MailboxNotEnabledForRESTAPI", Declined),
+    ("GET", 404, "MailboxNotEnabledForRESTAPI", ReconnectNeeded),
+    ("POST", 403, "MailboxNotEnabledForRESTAPI", ReconnectNeeded),
+    ("GET", 403, "ErrorAccessDenied", ReconnectNeeded),
+    ("POST", 403, "Authorization_RequestDenied", ReconnectNeeded),
     ("POST", 400, "BadRequest", Declined),
     ("POST", 403, "ErrorSendAsDenied", Declined),
     ("POST", 409, "Conflict", Declined),
@@ -169,6 +176,66 @@ async def test_a_refused_token_is_replaced_once() -> None:
     with pytest.raises(ReconnectNeeded):
         await client(says(401), refused).request(connection(), "GET", "/x")
     assert refused.refused == [None, "first"]
+
+
+async def test_a_refusal_of_one_item_is_not_taken_for_one_of_the_mailbox() -> None:
+    """The inbox tells: where that may be read, the permission was not withdrawn."""
+    asked: list[str] = []
+
+    def refuse_one(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        answer = httpx.Response(200, json={})
+        return answer if request.url.path.endswith("/inbox") else says(403, "ErrorAccessDenied")(request)
+
+    with pytest.raises(Declined):
+        await client(refuse_one).request(connection(), "GET", "/me/messages/1")
+    assert [path.rpartition("/")[2] for path in asked] == ["1", "inbox"]
+
+    with pytest.raises(ReconnectNeeded) as shut_out:
+        await client(says(403, "ErrorAccessDenied")).request(connection(), "GET", "/me/messages/1")
+    assert shut_out.value.reason == "consent_withdrawn"
+
+
+CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}'
+CHALLENGE = (
+    'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", '
+    f'error="insufficient_claims", claims="{base64.b64encode(CLAIMS.encode()).decode()}"'
+)
+
+
+@pytest.mark.parametrize(
+    ("challenges", "claims"),
+    [
+        ([CHALLENGE], CLAIMS),
+        (['Bearer realm=""', CHALLENGE], CLAIMS),
+        ([CHALLENGE.rstrip('="') + '"'], CLAIMS),
+        ([CHALLENGE.replace("insufficient_claims", "invalid_token")], ""),
+        (['Bearer error="insufficient_claims"'], ""),
+        (['Bearer error="insufficient_claims", claims="bm90IEpTT04="'], ""),
+        (['Bearer error="insufficient_claims", claims="/w=="'], ""),
+        ([""], ""),
+        ([], ""),
+    ],
+)
+def test_a_claims_challenge_is_read(challenges: list[str], claims: str) -> None:
+    """Base64 of JSON, padded or not; what is none of both asks for nothing."""
+    assert claims_challenge(challenges) == claims
+
+
+async def test_a_challenge_is_met_with_a_token_of_those_claims() -> None:
+    """Continuous access evaluation: the token that Graph no longer takes is got anew with what it asked for."""
+    challenged = says(401, "InvalidAuthenticationToken", {"WWW-Authenticate": CHALLENGE})
+
+    def only_second(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200) if request.headers["Authorization"] == "Bearer second" else challenged(request)
+
+    tokens = TwoTokens()
+    assert (await client(only_second, tokens).request(connection(), "GET", "/x")).status_code == 200
+    assert (tokens.refused, tokens.claims) == ([None, "first"], CLAIMS)
+
+    with pytest.raises(ReconnectNeeded) as refused:
+        await client(challenged).request(connection(), "GET", "/x")
+    assert refused.value.claims == CLAIMS
 
 
 async def test_every_request_asks_for_immutable_ids_and_a_post_says_its_length() -> None:

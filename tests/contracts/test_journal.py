@@ -1,6 +1,7 @@
 """The journal's promises, on the fake and on Azure Tables."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 
 from sync.domain.errors import Conflict
-from sync.domain.event import Attempt, attempted
+from sync.domain.event import Attempt, NewEvent, attempted, erased
 from sync.domain.message import Status
+from sync.domain.outgoing import AcceptedSend
 from sync.flows.ports import Journal
-from tests.contracts.stores import Stores
+from tests.cloud.azurite import Azurite
+from tests.contracts.stores import AzureStores, Stores
 from tests.contracts.values import ACCOUNT, NOW, accepted, message, new_event, thread
 
 LATER = NOW + timedelta(days=2)
@@ -228,6 +231,163 @@ async def test_events_come_in_order_behind_a_number(journal: Journal) -> None:
     (last,) = await journal.events(ACCOUNT, 11, 1)
     await journal.save_event(replace(last, delivery="delivered"))
     assert [e.delivery for e in await journal.events(ACCOUNT, 10, 2)] == ["pending", "delivered"]
+
+
+def told_of(user_id: str, once: str, account_id: str = ACCOUNT, kind: str = "message") -> NewEvent:
+    """An event that tells of this user."""
+    return replace(new_event(once, account_id), data={kind: {"user_id": user_id, "text": once}})
+
+
+async def users_in(journal: Journal, account_id: str, user_id: str) -> tuple[list[str], list[int]]:
+    """The threads of a user, in any order, and the numbers of the events that tell of them."""
+    threads = [thread.thread_id async for thread in journal.threads_of(account_id, user_id)]
+    return sorted(threads), [event.sequence async for event in journal.events_of(account_id, user_id)]
+
+
+async def test_everything_about_a_user_is_found(journal: Journal) -> None:
+    """Threads, and events in order; nothing of a user whose id begins alike, or of the same id in another account."""
+    for name, user_id in (("a", "u1"), ("b", "u1"), ("c", "u10"), ("d", "u")):
+        await begun(journal, name, user_id=user_id)
+        await journal.append(told_of(user_id, name))
+    await begun(journal, "e", user_id="u1", account_id="other")
+    await journal.append(told_of("u1", "connected", kind="connection"))
+    await journal.append(told_of("u1", "e", "other"))
+    await journal.append(new_event("about nobody"))
+    assert await users_in(journal, ACCOUNT, "u1") == (["thr_a", "thr_b"], [1, 2, 5])
+    assert await users_in(journal, ACCOUNT, "u") == (["thr_d"], [4])
+    assert await users_in(journal, "other", "u1") == (["thr_e"], [1])
+    assert await users_in(journal, ACCOUNT, "none") == ([], [])
+
+
+async def test_what_is_found_of_a_user_can_be_saved(journal: Journal) -> None:
+    """With the version it was found in; an event that was erased is still found."""
+    await begun(journal, "1")
+    await journal.append(told_of("u1", "once"))
+    async for thread_found in journal.threads_of(ACCOUNT, "u1"):
+        await journal.save_thread(replace(thread_found, subject="A"))
+    async for event_found in journal.events_of(ACCOUNT, "u1"):
+        await journal.save_event(erased(event_found))
+        with pytest.raises(Conflict):
+            await journal.save_event(event_found)
+    assert [t.subject async for t in journal.threads_of(ACCOUNT, "u1")] == ["A"]
+    assert [e.data async for e in journal.events_of(ACCOUNT, "u1")] == [
+        {"erased": True, "user_id": "u1", "connection_id": ""}
+    ]
+
+
+async def test_more_than_a_page_of_a_users_things_is_found_while_it_is_removed(journal: Journal) -> None:
+    """A service hands out 1,000 rows at a time: taking away what was handed out leaves nothing out of the rest."""
+    count = 1_100
+    for some in itertools.batched(range(count), 50, strict=False):
+        await asyncio.gather(*(begun(journal, f"{i}", contacts=()) for i in some))
+    removals = []
+    async for found in journal.threads_of(ACCOUNT, "u1"):
+        removals.append(asyncio.create_task(journal.remove_thread(found)))
+    await asyncio.gather(*removals)
+    assert len(removals) == count
+    assert [found async for found in journal.threads_of(ACCOUNT, "u1")] == []
+
+
+async def test_a_removed_message_is_nowhere(journal: Journal) -> None:
+    """Neither by its id nor in its thread, where the others stay; again it is no error."""
+    await begun(journal, "1")
+    await journal.append(new_event("2"), message("2", minutes=5))
+    first = await journal.message(ACCOUNT, "msg_1")
+    assert first is not None
+    for _ in range(2):
+        await journal.remove_message(first)
+        assert await journal.message(ACCOUNT, "msg_1") is None
+        assert [m.message_id for m in await journal.messages_of(ACCOUNT, "thr_1")] == ["msg_2"]
+    with pytest.raises(Conflict):
+        await journal.save_message(first)
+
+
+async def test_a_removed_thread_is_nowhere(journal: Journal) -> None:
+    """Neither by its id nor by its contacts; other threads of theirs stay; again it is no error."""
+    await begun(journal, "1", contacts=("c-1", "c-2"))
+    await begun(journal, "2", contacts=("c-1",))
+    found = await journal.thread(ACCOUNT, "thr_1")
+    assert found is not None
+    for _ in range(2):
+        await journal.remove_thread(found)
+        assert await journal.thread(ACCOUNT, "thr_1") is None
+        for contact_id, left in (("c-1", ["thr_2"]), ("c-2", []), (None, ["thr_2"])):
+            threads = await journal.threads(ACCOUNT, contact_id=contact_id, user_id=None, after=None, limit=10)
+            assert [thread.thread_id for thread in threads] == left
+        assert await journal.count_threads(ACCOUNT, "con_1") == 1
+    with pytest.raises(Conflict):
+        await journal.save_thread(found)
+
+
+async def test_removing_leaves_no_row_behind(azurite: Azurite) -> None:
+    """Neither of a thread's contacts nor of a message whose removal was cut short, when its own row was gone."""
+    stores = AzureStores(azurite.connection_string)
+    try:
+        journal, rows = stores.journal(), stores.table("journal")
+        await begun(journal, "1", contacts=("c-1", "c-2"))
+        await journal.append(new_event("2"), message("2"))
+        await rows.delete(ACCOUNT, "message|msg_2")
+        found = await journal.thread(ACCOUNT, "thr_1")
+        assert found is not None
+        await journal.remove_message(message("1"))
+        assert not [row async for row, _ in rows.query("PartitionKey eq @a", a=ACCOUNT) if "msg_1" in row["RowKey"]]
+        await journal.remove_thread(found)
+        kinds = [row["RowKey"].partition("|")[0] async for row, _ in rows.query("PartitionKey eq @a", a=ACCOUNT)]
+    finally:
+        await stores.close()
+    assert kinds == ["event", "key", "last", "told"]
+
+
+async def test_a_message_outlives_its_thread(journal: Journal) -> None:
+    """Where one was stored as its thread was removed, it is still found, so that it can be removed, too."""
+    await begun(journal, "1")
+    found = await journal.thread(ACCOUNT, "thr_1")
+    assert found is not None
+    await journal.remove_thread(found)
+    (left,) = await journal.messages_of(ACCOUNT, "thr_1")
+    assert left.message_id == "msg_1"
+
+
+async def test_what_was_accepted_keeps_its_key_without_names(journal: Journal) -> None:
+    """Once its messages are gone; of nobody else's, and of none whose message is still there."""
+    asked = {}
+    for name, user_id, account_id in (
+        ("1", "u1", ACCOUNT),
+        ("2", "u1", ACCOUNT),
+        ("3", "u2", ACCOUNT),
+        ("4", "u1", "b"),
+    ):
+        send = answered(name, user_id)
+        asked[account_id, name] = await journal.accept(
+            account_id, send, message(name, account_id=account_id), None, expires_at=LATER
+        )
+        if name != "2":
+            await journal.remove_message(message(name, account_id=account_id))
+    for _ in range(2):
+        await journal.blank_accepted(ACCOUNT, "u1")
+        assert await journal.accepted(ACCOUNT, "1") == asked[ACCOUNT, "1"].blank()
+        for account_id, name in ((ACCOUNT, "2"), (ACCOUNT, "3"), ("b", "4")):
+            assert await journal.accepted(account_id, name) == asked[account_id, name]
+    again = await journal.accept(ACCOUNT, answered("1", "u1"), message("1"), None, expires_at=LATER)
+    assert again == asked[ACCOUNT, "1"].blank()
+    assert "Ada" not in str(again)
+    assert await journal.message(ACCOUNT, "msg_1") is None
+
+
+def answered(name: str, user_id: str) -> AcceptedSend:
+    """What is kept under a key, with the names of those who get the email."""
+    to = [{"address": "ada@world.example", "name": "Ada", "contact_id": "c-1"}]
+    told = {"message_id": f"msg_{name}", "thread_id": "thr_1", "status": "queued", "to": to}
+    sender = {"via": "outlook", "address": "dana@crm.example", "rule": "individual_outlook"}
+    return AcceptedSend(name, "hash", {"messages": [told], "sender": sender}, user_id)
+
+
+def test_an_answer_without_names_has_the_same_members() -> None:
+    """Ids, status and how it was sent stay; nobody is in `to`, and the sender's address is null."""
+    assert answered("1", "u1").blank().answer == {
+        "messages": [{"message_id": "msg_1", "thread_id": "thr_1", "status": "queued", "to": []}],
+        "sender": {"via": "outlook", "address": None, "rule": "individual_outlook"},
+    }
 
 
 async def test_accounts_do_not_see_each_other(journal: Journal) -> None:

@@ -1,6 +1,8 @@
 """The promises of sealing, on the fake and on AES-GCM; and what only cryptography can promise."""
 
 import base64
+from collections.abc import Callable
+from typing import Protocol
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,20 @@ from tests.fakes.sealing import FakeSealing
 
 OLD, NEW = b"o" * 32, b"n" * 32
 PLACE = ("acme", "con_1", "token_cache")
+
+
+class Rotating(Sealing, Protocol):
+    """The port, and what is asked of it while keys rotate."""
+
+    def is_newest(self, sealed: str) -> bool: ...
+
+
+def aes(*keys: bytes) -> Rotating:
+    return AesGcmSealing(keys)
+
+
+def fake(*keys: bytes) -> Rotating:
+    return FakeSealing([key.decode() for key in keys])
 
 
 @pytest.fixture(params=["fake", "aes"], scope="module")
@@ -57,15 +73,28 @@ def test_the_secret_can_not_be_read_from_what_is_sealed_and_no_two_are_alike() -
     assert not any(b"horse" in base64.urlsafe_b64decode(one.partition(".")[2]) for one in sealed)
 
 
-def test_keys_rotate_by_putting_a_new_one_in_front() -> None:
+@pytest.mark.parametrize("with_keys", [fake, aes])
+def test_keys_rotate_by_putting_a_new_one_in_front(with_keys: Callable[..., Rotating]) -> None:
     """Old seals open as long as their key is kept, new ones are made with the newest; then the old key can go."""
-    sealed_before = AesGcmSealing([OLD]).seal("secret", *PLACE)
-    both = AesGcmSealing([NEW, OLD])
+    sealed_before = with_keys(OLD).seal("secret", *PLACE)
+    both = with_keys(NEW, OLD)
     assert both.unseal(sealed_before, *PLACE) == "secret"
+    assert not both.is_newest(sealed_before)
     sealed_now = both.seal("secret", *PLACE)
-    assert AesGcmSealing([NEW]).unseal(sealed_now, *PLACE) == "secret"
-    with pytest.raises(ValueError, match=key_id(OLD)):
-        AesGcmSealing([NEW]).unseal(sealed_before, *PLACE)
+    assert both.is_newest(sealed_now)
+    assert with_keys(NEW).unseal(sealed_now, *PLACE) == "secret"
+    with pytest.raises(ValueError, match="key id"):
+        with_keys(NEW).unseal(sealed_before, *PLACE)
+
+
+def test_who_can_not_open_a_seal_is_told_which_key_it_takes() -> None:
+    """The name of a key that is missing, and what to do; of text that was never sealed no more than a few characters."""
+    sealed = AesGcmSealing([OLD]).seal("secret", *PLACE)
+    with pytest.raises(ValueError, match=f"{key_id(OLD)}.*put that key back"):
+        AesGcmSealing([NEW]).unseal(sealed, *PLACE)
+    with pytest.raises(ValueError) as told:
+        AesGcmSealing([NEW]).unseal("correct horse battery staple", *PLACE)
+    assert "horse" not in str(told.value)
 
 
 def test_every_changed_byte_is_noticed() -> None:

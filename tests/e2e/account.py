@@ -5,14 +5,14 @@ Ids and mail addresses are made up anew each time, so that tests neither meet no
 """
 
 import secrets
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import httpx
 
 from tests.cloud.crm import Event
 from tests.cloud.crm_api import CrmApi
-from tests.cloud.directory import Person
+from tests.cloud.directory import MailboxState, Person
 from tests.cloud.local import LocalCloud
 from tests.cloud.polling import eventually
 from tests.cloud.sign_in import sign_in
@@ -39,10 +39,12 @@ class Account:
         """The account's id."""
         return self.api.account_id
 
-    def new_person(self, name: str = "Dana Whitfield", *, admin_consent_required: bool = False) -> Person:
+    def new_person(
+        self, name: str = "Dana Whitfield", *, admin_consent_required: bool = False, mailbox: MailboxState = "active"
+    ) -> Person:
         """Somebody with a mailbox, in a company of their own."""
         address = f"{name.partition(' ')[0].lower()}@{unique('company')}.example"
-        return self.cloud.directory.add(address, name, admin_consent_required=admin_consent_required)
+        return self.cloud.directory.add(address, name, admin_consent_required=admin_consent_required, mailbox=mailbox)
 
     async def sign_in_link(self, user_id: str, expected_email: str | None = None) -> str:
         """A fresh link for this user."""
@@ -112,6 +114,15 @@ class Connected(Account):
     def connection_id(self) -> str:
         """The connection's id."""
         return str(self.connection["connection_id"])
+
+    async def signs_in_again(self) -> Self:
+        """The same user and mailbox, after another sign-in, once everything has come to rest."""
+        return await self.updates_to(self.person)
+
+    async def updates_to(self, person: Person) -> Self:
+        """The same user, once this person's mailbox has taken the place of theirs, and everything has come to rest."""
+        connection = await self.connect(self.user_id, person.email)
+        return replace(self, person=person, connection=connection, stage=Stage(self.cloud, self.http, person.email))
 
     def mail(self, **changes: Any) -> Json:
         """A send body that is in order, with these fields changed; None leaves a field out."""

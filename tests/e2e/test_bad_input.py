@@ -270,16 +270,13 @@ async def test_each_field_of_a_sign_in_is_checked(
     assert all(wrong["message"] for wrong in problem["errors"])
 
 
-# What is not offered yet.
-
-
-@pytest.mark.parametrize("erase", ["true", "True", "1", "yes"])
-async def test_a_delete_that_should_erase_deletes_nothing_yet(witness: Witness, erase: str) -> None:
-    """501: the connection stays, since a delete without the erasure would look like one with it."""
+@pytest.mark.parametrize("erase", ["True", "1", "yes"])
+async def test_an_erase_that_is_neither_true_nor_false_deletes_nothing(witness: Witness, erase: str) -> None:
+    """A delete that leaves what was to be erased must not look like one that did not."""
     path = f"/users/{witness.user.user_id}/connection"
     problem = await witness.refused(
-        lambda: call(witness, "DELETE", path, params={"erase": erase}), 501, "not_implemented"
+        lambda: call(witness, "DELETE", path, params={"erase": erase}), 422, "invalid_request"
     )
 
-    assert "not deleted" in problem["detail"]
+    assert [wrong["field"] for wrong in problem["errors"]] == ["erase"]
     assert (await call(witness, "GET", path)).json()["state"] == "connected"

@@ -18,6 +18,12 @@ OPEN = {
     "http_graph_notifications",  # clientState
     "http_graph_lifecycle",  # clientState
     "http_health",  # shows nothing
+    "http_settings_page",  # the same for everybody
+    "http_settings_asset",  # the same for everybody
+    "http_settings_view",  # the token of the page's link, as the three below
+    "http_settings_sign_in",
+    "http_settings_default_sender",
+    "http_settings_delete",
 }
 
 

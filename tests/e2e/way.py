@@ -22,9 +22,18 @@ class Way:
     link: str
 
     @classmethod
-    async def begin(cls, account: Account, expected_email: str | None = None, *, needs_admin: bool = False) -> Self:
-        """A new user with a link."""
-        user_id, person = unique("dana"), account.new_person(admin_consent_required=needs_admin)
+    async def begin(
+        cls,
+        account: Account,
+        expected_email: str | None = None,
+        *,
+        needs_admin: bool = False,
+        user_id: str | None = None,
+        person: Person | None = None,
+    ) -> Self:
+        """A user with a link. A new one, unless `user_id` names one, with a new mailbox, unless `person` will sign in."""
+        user_id = user_id or unique("dana")
+        person = person or account.new_person(admin_consent_required=needs_admin)
         link = await account.sign_in_link(user_id, expected_email)
         return cls(account, user_id, person, Browser(account.http), link)
 

@@ -35,3 +35,14 @@ class FakeAnchors:
         """Keep which message of ours a message of the mailbox is."""
         async with self._faults.at("anchors.remember"):
             self._known[connection_id, name] = message_id
+
+    async def count(self, connection_id: str) -> int:
+        """How many keys there are; what was remembered is not counted."""
+        async with self._faults.at("anchors.count"):
+            return sum(connection == connection_id for connection, _, _ in self._anchors)
+
+    async def remove_all(self, connection_id: str) -> None:
+        """Remove every key, and all that was remembered."""
+        async with self._faults.at("anchors.remove_all"):
+            self._anchors = {key: anchor for key, anchor in self._anchors.items() if key[0] != connection_id}
+            self._known = {key: message for key, message in self._known.items() if key[0] != connection_id}

@@ -36,8 +36,26 @@ class FakeConnections:
     async def sharing(self, connection: Connection) -> list[Connection]:
         """The other live connections of the same mailbox that are told of it by the same subscription."""
         async with self._faults.at("connections.sharing"):
-            others = [c for c in self._current if c.connection_id not in (connection.connection_id, *self._left)]
-            return [other for other in others if rule.share_subscription(connection, other)]
+            return [other for other in self._others(connection) if rule.share_subscription(connection, other)]
+
+    async def of_mailbox(self, connection: Connection) -> list[Connection]:
+        """The other live connections of the same mailbox, in any account."""
+        async with self._faults.at("connections.of_mailbox"):
+            return self._others(connection)
+
+    def _others(self, connection: Connection) -> list[Connection]:
+        others = [c for c in self._current if c.connection_id not in (connection.connection_id, *self._left)]
+        return [other for other in others if rule.same_mailbox(connection, other)]
+
+    async def all_of(self, account_id: str, user_id: str) -> list[Connection]:
+        """Every connection the user has or had: the current one, and the others as they were retired (disconnected)."""
+        async with self._faults.at("connections.all_of"):
+            current = self._current.get((account_id, user_id))
+            had = [c for c in self._introduced.values() if (c.account_id, c.user_id) == (account_id, user_id)]
+            return [
+                current if current is not None and current.connection_id == c.connection_id else rule.disconnected(c)
+                for c in had
+            ]
 
     async def leave(self, connection: Connection) -> None:
         """An ended connection is not looked at any more when others of its mailbox are sought."""

@@ -15,25 +15,33 @@ class FakeContent:
         self._faults = faults
         self.stored: dict[str, bytes] = {}
 
-    async def put_body(self, account_id: str, message_id: str, body: Body) -> str:
+    async def put_body(self, account_id: str, connection_id: str, message_id: str, body: Body) -> str:
         """Store a body; returns its name."""
         async with self._faults.at("content.put_body"):
-            return self._put(f"{account_id}/{message_id}", json.dumps([body.html, body.text]).encode())
+            return self._put(f"{account_id}/{connection_id}/{message_id}", json.dumps([body.html, body.text]).encode())
 
     async def body(self, name: str) -> Body:
         """A stored body."""
         async with self._faults.at("content.body"):
             return Body(*json.loads(self._get(name)))
 
-    async def put_file(self, account_id: str, attachment_id: str, content: bytes) -> str:
+    async def put_file(self, account_id: str, connection_id: str, attachment_id: str, content: bytes) -> str:
         """Store a file; returns its name. The same content under the same id has the same name."""
         async with self._faults.at("content.put_file"):
-            return self._put(f"{account_id}/{attachment_id}", content)
+            return self._put(f"{account_id}/{connection_id}/{attachment_id}", content)
 
     async def file(self, name: str) -> bytes:
         """A stored file."""
         async with self._faults.at("content.file"):
             return self._get(name)
+
+    async def remove_all(self, account_id: str, connection_id: str) -> int:
+        """Remove all that was kept for a connection, also what no message came to lead to; returns how much that was."""
+        async with self._faults.at("content.remove_all"):
+            names = [name for name in self.stored if name.startswith(f"{account_id}/{connection_id}/")]
+            for name in names:
+                del self.stored[name]
+            return len(names)
 
     def _put(self, stem: str, content: bytes) -> str:
         name = f"{stem}/{hashlib.sha256(content).hexdigest()}"

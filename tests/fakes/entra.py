@@ -23,20 +23,21 @@ class FakeEntra:
         self._numbers = count(1)
         self._codes: dict[str, tuple[str, str]] = {}
 
-    async def begin(self, *, state: str, login_hint: str) -> tuple[str, str]:
+    async def begin(self, *, state: str, login_hint: str, claims: str = "") -> tuple[str, str]:
         """The address to send the browser to, and the flow (JSON, secret) to keep until the callback."""
         async with self._faults.at("entra.begin"):
             flow = json.dumps({"state": state, "code_verifier": f"verifier-{next(self._numbers)}"})
-            return f"{ROOT}/authorize?{urlencode({'state': state, 'login_hint': login_hint})}", flow
+            asked = {"state": state, "login_hint": login_hint, **({"claims": claims} if claims else {})}
+            return f"{ROOT}/authorize?{urlencode(asked)}", flow
 
     async def redeem(self, flow: str, answer: Mapping[str, str]) -> Grant:
         """Redeem the code in `answer`; raises Declined where Microsoft refuses."""
         async with self._faults.at("entra.redeem"):
-            state, email = self._codes.pop(answer.get("code", ""), ("", ""))
+            state, email, claims = self._codes.pop(answer.get("code", ""), ("", "", ""))
             if not email or state != json.loads(flow)["state"] or state != answer.get("state"):
                 raise Declined("Microsoft refused the sign-in.", code="invalid_grant", status=400)
             person = self._people[email]
-            cache = self._people.signed_in(person)
+            cache = self._people.signed_in(person, claims)
             access_token = self._people.issue_token(cache)
             assert access_token is not None
             return Grant(
@@ -56,7 +57,8 @@ class FakeEntra:
 
     def sign_in(self, url: str, email: str, decision: Literal["accept", "decline"] = "accept") -> dict[str, str]:
         """A person at the page of this address: what Microsoft's redirect then brings back."""
-        state = parse_qs(urlsplit(url).query)["state"][0]
+        asked = parse_qs(urlsplit(url).query)
+        state = asked["state"][0]
         if decision == "decline":
             refused = {"error": "access_denied", "error_subcode": "cancel"}
             return {**refused, "error_description": "AADSTS65004: User declined to consent.", "state": state}
@@ -64,5 +66,5 @@ class FakeEntra:
             words = "AADSTS90094: An administrator of Contoso has set a policy."
             return {"error": "access_denied", "error_description": words, "state": state}
         code = f"code-{next(self._numbers)}"
-        self._codes[code] = (state, email)
+        self._codes[code] = (state, email, asked.get("claims", [""])[0])
         return {"code": code, "state": state}

@@ -17,7 +17,9 @@ class GraphAccess:
         """Return for a connection with a token of its mailbox's owner; raises ReconnectNeeded."""
         token = await self._tokens.access_token(connection)
         if self._people.owner_of(token) is None:
-            token = await self._tokens.access_token(connection, refused=token)
+            claims = self._people.challenge_to(token)
+            token = await self._tokens.access_token(connection, refused=token, claims=claims)
         owner = self._people.owner_of(token)
         if owner is None or owner.mailbox.identity != connection.mailbox.identity:
-            raise ReconnectNeeded(cause="InvalidAuthenticationToken")
+            claims = self._people.challenge_to(token)
+            raise ReconnectNeeded(cause="InvalidAuthenticationToken", reason="sign_in_expired", claims=claims)

@@ -1,11 +1,12 @@
 """Messages, threads and the feed of events, in memory."""
 
 from collections import defaultdict
+from collections.abc import AsyncIterator
 from datetime import datetime
 
 from sync.domain import ids
 from sync.domain.errors import Conflict
-from sync.domain.event import Event, NewEvent
+from sync.domain.event import Event, NewEvent, about
 from sync.domain.message import Message, Thread
 from sync.domain.outgoing import AcceptedSend
 from tests.fakes.faults import Faults
@@ -137,3 +138,35 @@ class FakeJournal:
         async with self._faults.at("journal.events"):
             found = [e for e in self._events if e.account_id == account_id and e.sequence > after]
             return sorted(found, key=lambda e: e.sequence)[:limit]
+
+    async def threads_of(self, account_id: str, user_id: str) -> AsyncIterator[Thread]:
+        """Every thread of a user."""
+        async with self._faults.at("journal.threads_of"):
+            found = [t for t in self._threads if (t.account_id, t.user_id) == (account_id, user_id)]
+        for thread in sorted(found, key=lambda thread: thread.thread_id):
+            yield thread
+
+    async def events_of(self, account_id: str, user_id: str) -> AsyncIterator[Event]:
+        """Every event that tells of a user, in order."""
+        async with self._faults.at("journal.events_of"):
+            found = [e for e in self._events if e.account_id == account_id and about(e.data).user_id == user_id]
+        for event in sorted(found, key=lambda event: event.sequence):
+            yield event
+
+    async def remove_thread(self, thread: Thread) -> None:
+        """Remove a thread and the ways that lead to it; no error where it is gone."""
+        async with self._faults.at("journal.remove_thread"):
+            self._threads.remove((thread.account_id, thread.thread_id))
+
+    async def remove_message(self, message: Message) -> None:
+        """Remove a message and its place in its thread; no error where it is gone."""
+        async with self._faults.at("journal.remove_message"):
+            self._messages.remove((message.account_id, message.message_id))
+
+    async def blank_accepted(self, account_id: str, user_id: str) -> None:
+        """Take everybody's names and addresses out of what was accepted of this user, as far as its messages are gone."""
+        async with self._faults.at("journal.blank_accepted"):
+            for (account, key), send in self._accepted.items():
+                gone = not any((account, message_id) in self._messages for message_id in send.message_ids)
+                if (account, send.user_id) == (account_id, user_id) and gone:
+                    self._accepted[account, key] = send.blank()

@@ -1,6 +1,6 @@
 """Sign-ins under way, in memory."""
 
-from sync.domain.sign_in import SignIn
+from sync.domain.sign_in import LastSignIn, SignIn
 from tests.fakes.faults import Faults
 from tests.fakes.versioned import VersionedRows
 
@@ -11,6 +11,7 @@ class FakeSignIns:
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self._rows: VersionedRows[str, SignIn] = VersionedRows()
+        self._last: dict[tuple[str, str], LastSignIn] = {}
 
     async def get(self, sign_in_id: str) -> SignIn | None:
         """The sign-in with this id."""
@@ -22,3 +23,26 @@ class FakeSignIns:
         async with self._faults.at("sign_ins.save"):
             write = self._rows.insert if sign_in.version is None else self._rows.replace
             return write(sign_in.sign_in_id, sign_in)
+
+    async def last(self, account_id: str, user_id: str) -> LastSignIn | None:
+        """How the user's last sign-in ended, where it did not end in a connection."""
+        async with self._faults.at("sign_ins.last"):
+            return self._last.get((account_id, user_id))
+
+    async def keep_last(self, last: LastSignIn) -> None:
+        """Keep how it ended, in the place of what was kept of an earlier one."""
+        async with self._faults.at("sign_ins.keep_last"):
+            self._last[last.account_id, last.user_id] = last
+
+    async def forget_last(self, account_id: str, user_id: str) -> None:
+        """The user has connected since."""
+        async with self._faults.at("sign_ins.forget_last"):
+            self._last.pop((account_id, user_id), None)
+
+    async def remove_of(self, account_id: str, user_id: str) -> None:
+        """Remove all there is of this user's sign-ins."""
+        async with self._faults.at("sign_ins.remove_of"):
+            for row in self._rows:
+                if (row.account_id, row.user_id) == (account_id, user_id):
+                    self._rows.remove(row.sign_in_id)
+            self._last.pop((account_id, user_id), None)

@@ -38,6 +38,10 @@ class VersionedRows[Key, Value: Any]:
         self._rows[key] = replace(value, version=f"v{next(_versions)}")
         return self._rows[key]
 
+    def remove(self, key: Key) -> None:
+        """Delete, if it is there."""
+        self._rows.pop(key, None)
+
     def __iter__(self) -> Iterator[Value]:
         return iter(list(self._rows.values()))
 

@@ -171,7 +171,7 @@ async def test_the_command_publishes_its_addresses_while_it_runs_and_stops_every
     } <= (addresses.keys())
     assert all(listens(addresses[name]) for name in ("functions", "entra", "graph", "crm", "smtp", "smtp_lab", "lab"))
     async with httpx.AsyncClient() as http:
-        page = (await http.get(addresses["lab"])).text
+        page = (await http.get(f"{addresses['lab']}/developers")).text
     assert "dana@northwind.example" in page
     assert addresses["function_key"] in page
     children = children_of(process.pid)

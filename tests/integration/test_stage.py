@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cloud.lab_page import examples
+from tests.cloud.lab.developers import examples
 from tests.cloud.local import LocalCloud
 from tests.cloud.stage import ControlError, Stage, attached
 

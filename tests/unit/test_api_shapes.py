@@ -6,9 +6,12 @@ import pytest
 
 from sync import api
 from sync.domain.body import Body
-from sync.domain.connection import State
-from sync.domain.event import Attempt
+from sync.domain.connection import Erased, State, disconnected, erased
+from sync.domain.errors import NotFound
+from sync.domain.event import Attempt, rfc3339
 from sync.domain.message import Contact
+from sync.domain.settings_page import View
+from sync.domain.sign_in import SignInEnd
 from tests.unit.sample_mail import NOW, connection, event, message, thread
 
 
@@ -36,14 +39,66 @@ CONNECTION = {
 def test_a_connection() -> None:
     """The contract's keys; a problem only where there is one; never an id of Microsoft's or of a token."""
     assert api.connection_json(connection()) == CONNECTION
-    stopped = connection(state=State.NEEDS_RECONNECT, problem="Sign in again.", subscription=None, synced_through=None)
+    stopped = connection(
+        state=State.NEEDS_RECONNECT,
+        problem_code="sign_in_expired",
+        problem="Sign in again.",
+        claims='{"access_token": {}}',
+        subscription=None,
+        synced_through=None,
+    )
     assert api.connection_json(stopped) == CONNECTION | {
         "state": "needs_reconnect",
         "sync_state": "stopped",
         "synced_through": None,
         "subscription_expires_at": None,
         "problem": "Sign in again.",
+        "problem_code": "sign_in_expired",
     }
+    nobody = erased(disconnected(connection()), Erased(messages=1))
+    assert api.connection_json(nobody) == CONNECTION | {
+        "state": "disconnected",
+        "sync_state": "stopped",
+        "subscription_expires_at": None,
+        "email": None,
+        "display_name": None,
+    }
+    assert api.deleted_json(nobody) == {
+        "connection_id": "con_1",
+        "erased": {"messages": 1, "attachments": 0, "events": 0, "anchors": 0},
+    }
+
+
+WAITING = SignInEnd("admin_consent_required", NOW, "https://entra.example/adminconsent?state=1")
+
+
+def test_how_the_last_sign_in_ended_stands_beside_the_connection() -> None:
+    """Or in the 404 of a user who never had one: the CRM can tell who waits for an administrator from who never tried."""
+    shown = {
+        "outcome": "admin_consent_required",
+        "at": rfc3339(NOW),
+        "admin_consent_url": "https://entra.example/adminconsent?state=1",
+    }
+    assert api.connection_or_none(connection(), None) == CONNECTION
+    assert api.connection_or_none(connection(), WAITING) == CONNECTION | {"sign_in": shown}
+    with pytest.raises(NotFound) as never:
+        api.connection_or_none(None, None)
+    assert never.value.extra == {}
+    with pytest.raises(NotFound) as waits:
+        api.connection_or_none(None, WAITING)
+    assert waits.value.extra == {"sign_in": shown}
+
+
+def test_what_the_settings_page_reads() -> None:
+    """The connection without the number of threads, which would be counted at each look; and the time, to show it by."""
+    without = {name: value for name, value in CONNECTION.items() if name != "thread_count"}
+    assert api.settings_json(View(connection(), None, NOW)) == {
+        "connection": without,
+        "sign_in": None,
+        "now": rfc3339(NOW),
+    }
+    declined = api.settings_json(View(None, SignInEnd("declined", NOW), NOW))
+    assert declined == {"connection": None, "sign_in": {"outcome": "declined", "at": rfc3339(NOW)}, "now": rfc3339(NOW)}
 
 
 THREAD = {

@@ -12,11 +12,16 @@ from sync.domain.body import MAX_EVENT_BODY_BYTES, Body
 from sync.domain.connection import State
 from sync.domain.event import (
     MAX_ATTEMPTS_KEPT,
+    About,
     Answer,
     Attempt,
+    Delivery,
     EventType,
+    Json,
+    about,
     attempted,
     connection_event,
+    erased,
     message_event,
     message_json,
     rfc3339,
@@ -220,6 +225,67 @@ def test_attempts_are_counted_and_the_newest_kept() -> None:
     done = attempted(at, Attempt(NOW, 0.1, 200), "delivered", None)
     assert (done.delivery, done.due_at) == ("delivered", None)
     assert replace(done, attempts=(), attempt_count=0, delivery="pending", due_at=None) == event()
+
+
+TOLD: dict[EventType, Json] = {
+    "message.synced": message_event("message.synced", message(), BODY, NOW).data,
+    "message.failed": message_event("message.failed", message(problem="To Kim."), BODY, NOW).data,
+    "connection.connected": connection_event("connection.connected", connection(), "1", NOW).data,
+    "connection.updated": connection_event(
+        "connection.updated", connection(), "1", NOW, previous_email="a@b.example"
+    ).data,
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("pending", "erased"), ("delivered", "delivered"), ("undelivered", "erased")],
+)
+@pytest.mark.parametrize("kind", TOLD)
+def test_what_is_left_of_an_erased_event(kind: EventType, before: Delivery, after: Delivery) -> None:
+    """Its place in the feed, whose it was, and its attempts without the receiver's words; it is not to be delivered any more."""
+    attempts = (Attempt(NOW, 0.1, 500, "", "no room for Kim"), Attempt(NOW, 15.0, None, "ReadTimeout"))
+    told = event(type=kind, data=TOLD[kind], delivery=before, attempts=attempts, attempt_count=2, due_at=NOW)
+    left = erased(told)
+    assert left == replace(
+        told,
+        data={"erased": True, "connection_id": "con_1", "user_id": "anna"},
+        delivery=after,
+        attempts=(Attempt(NOW, 0.1, 500), Attempt(NOW, 15.0, None, "ReadTimeout")),
+        due_at=None,
+    )
+    assert (told.erased, left.erased) == (False, True)
+    assert erased(left) == left
+
+
+@pytest.mark.parametrize("delivery", ["pending", "delivered", "undelivered"])
+def test_the_end_of_an_erased_connection_names_nobody_and_is_still_told(delivery: Delivery) -> None:
+    """The same members as before, without names; when it is to be delivered stays as it was."""
+    data = connection_event("connection.disconnected", connection(state=State.DISCONNECTED), "ended", NOW).data
+    told = event(type="connection.disconnected", data=data, delivery=delivery, due_at=NOW)
+    left = erased(told)
+    assert left.data == {"connection": data["connection"] | {"email": None, "display_name": None}}  # type: ignore[operator]
+    assert left == replace(told, data=left.data)
+    assert not left.erased
+    assert erased(left) == left
+
+
+@pytest.mark.parametrize("kind", TOLD)
+def test_whose_an_event_is_can_be_seen_also_once_it_was_erased(kind: EventType) -> None:
+    """User and connection always, the message as long as it is told of."""
+    told = event(type=kind, data=TOLD[kind])
+    message_id = message().message_id if kind.startswith("message.") else ""
+    assert about(told.data) == About("anna", "con_1", message_id)
+    assert about(erased(told).data) == About("anna", "con_1", "")
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"test": 1}, {"message": None}, {"message": {"user_id": None}}, {"connection": "x"}, {"erased": False}]
+)
+def test_an_event_can_be_about_nobody(data: Json) -> None:
+    """Then no id is made up."""
+    assert about(data) == About("", "", "")
+    assert not event(data=data).erased
 
 
 @pytest.mark.parametrize(

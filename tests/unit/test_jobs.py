@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sync.jobs import (
     CRM_DELIVERIES,
+    ERASURES,
     JOB_OF_QUEUE,
     MAIL_CHANGES,
     MAIL_SENDS,
@@ -17,6 +18,7 @@ from sync.jobs import (
     QUEUES,
     CatchUp,
     DeliverEvent,
+    EraseUser,
     Job,
     MailChange,
     SendMail,
@@ -43,6 +45,8 @@ WRITTEN: list[tuple[Job, str, str]] = [
         '{"connection_id":"con_1","graph_id":"AAk1","tries":2,"passed_on":false}',
     ),
     (DeliverEvent("acme", "evt_1"), CRM_DELIVERIES, '{"account_id":"acme","event_id":"evt_1"}'),
+    (EraseUser("acme", "u1"), ERASURES, '{"account_id":"acme","user_id":"u1","again":false}'),
+    (EraseUser("acme", "u1", again=True), ERASURES, '{"account_id":"acme","user_id":"u1","again":true}'),
 ]
 
 
@@ -66,8 +70,8 @@ def test_every_job_has_its_queue() -> None:
 def test_queue_messages_hold_ids_only() -> None:
     """Never mail: no job has a field that could hold any."""
     fields = {field.name for kind in JOB_OF_QUEUE.values() for field in dataclasses.fields(kind)}
-    ids = {"account_id", "connection_id", "message_id", "event_id", "graph_id"}
-    marks = {"tries", "lifecycle", "passed_on", "since", "page_size"}
+    ids = {"account_id", "connection_id", "message_id", "event_id", "graph_id", "user_id"}
+    marks = {"tries", "lifecycle", "passed_on", "since", "page_size", "again"}
     assert fields <= ids | marks, "an id or a mark may stand in a queue message, nothing that a person wrote"
 
 
@@ -96,6 +100,9 @@ def test_an_older_message_is_understood() -> None:
         (SendMail("acme", "x"), SendMail("acme", "x"), True),
         (SendMail("acme", "x"), DeliverEvent("acme", "x"), False),
         (SendMail("a", "cme"), SendMail("ac", "me"), False),
+        (EraseUser("acme", "u1"), EraseUser("acme", "u1", again=True), True),
+        (EraseUser("acme", "u1"), EraseUser("acme", "u2"), False),
+        (EraseUser("acme", "u1"), EraseUser("other", "u1"), False),
     ],
 )
 def test_a_key_names_the_work(one: Job, other: Job, same: bool) -> None:

@@ -117,7 +117,9 @@ async def ended(world: World) -> None:
 
 
 async def refused(world: World) -> None:
-    await world.connections.save(connection_rule.needs_reconnect(await world.connection(), "Sign in again."))
+    await world.connections.save(
+        connection_rule.needs_reconnect(await world.connection(), "sign_in_expired", "Sign in again.")
+    )
 
 
 @pytest.mark.parametrize("stop", [ended, refused])

@@ -32,7 +32,7 @@ def result(location: str) -> dict[str, str]:
 
 async def link(world: World, expected_email: str = "") -> str:
     """The token of a new sign-in link."""
-    url, _ = await world.connect.begin(ACCOUNT, "u1", RETURN_URL, expected_email)
+    url, _ = await world.connect.begin(ACCOUNT, "u1", RETURN_URL, expected_email=expected_email)
     return url.rpartition("/")[2]
 
 
@@ -56,7 +56,7 @@ async def test_a_sign_in_ends_in_a_watched_connection(world: World) -> None:
 async def test_a_return_address_elsewhere_is_refused_before_anything_is_stored(world: World) -> None:
     """A sign-in can't be used to send a browser to a stranger's site."""
     with pytest.raises(ReturnUrlNotAllowed):
-        await world.connect.begin(ACCOUNT, "u1", "https://evil.example/", "")
+        await world.connect.begin(ACCOUNT, "u1", "https://evil.example/")
     assert world.faults.calls == []
 
 

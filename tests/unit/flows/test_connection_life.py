@@ -109,4 +109,4 @@ async def test_a_new_connect_after_a_delete_is_a_new_connection(world: World) ->
     await world.disconnect.delete(ACCOUNT, "u1")
     second = await world.connected(DANA)
     assert second.connection_id != first.connection_id
-    assert (await world.connect.current(ACCOUNT, "u1")).thread_count == 0
+    assert (await world.show.connection(ACCOUNT, "u1"))[0].thread_count == 0

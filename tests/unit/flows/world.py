@@ -26,12 +26,16 @@ from sync.flows.connect import Connect
 from sync.flows.deliver import Deliver
 from sync.flows.disconnect import Disconnect
 from sync.flows.draft import Drafting
+from sync.flows.erase import Erase
 from sync.flows.receive import Receive
 from sync.flows.reconnect import Reconnect
 from sync.flows.send import Send
+from sync.flows.settings_page import SettingsPage
+from sync.flows.show import Show
+from sync.flows.sign_in_end import SignInEnds
 from sync.flows.sweep import Sweep
 from sync.flows.watch import Watch
-from sync.jobs import CatchUp, DeliverEvent, Job, MailChange, SendMail, WatchMailbox
+from sync.jobs import CatchUp, DeliverEvent, EraseUser, Job, MailChange, SendMail, WatchMailbox
 from tests.fakes.anchors import FakeAnchors
 from tests.fakes.clock import FakeClock
 from tests.fakes.connections import FakeConnections
@@ -79,12 +83,14 @@ class World:
         self.mail.on_change = self._tell_of_change
         self._secrets = count(1)
 
+        self.sign_in_ends = SignInEnds(self.sign_ins, self.entra, self.clock)
         reconnect = Reconnect(self.connections, self.journal, self.work, self.clock)
         self.disconnect = Disconnect(
             self.connections, self.journal, self.work, self.tokens, self.subscriptions, self.clock
         )
         self.connect = Connect(
             sign_ins=self.sign_ins,
+            ends=self.sign_in_ends,
             connections=self.connections,
             journal=self.journal,
             work=self.work,
@@ -103,10 +109,21 @@ class World:
             journal=self.journal,
             work=self.work,
             subscriptions=self.subscriptions,
+            tokens=self.tokens,
             disconnect=self.disconnect,
             reconnect=reconnect,
             clock=self.clock,
             signing_key=SIGNING_KEY,
+        )
+        self.erase = Erase(
+            connections=self.connections,
+            sign_ins=self.sign_ins,
+            anchors=self.anchors,
+            journal=self.journal,
+            content=self.content,
+            work=self.work,
+            disconnect=self.disconnect,
+            clock=self.clock,
         )
         self.accept = Accept(self.connections, self.journal, self.content, self.work, self.clock)
         self.send = Send(
@@ -135,12 +152,23 @@ class World:
         self.catching_up = CatchingUp(self.connections, self.work, self.mail, self.receive, reconnect, self.clock)
         self.deliver = Deliver(self.journal, self.work, self.crm, self.clock, lambda: 0.0)
         self.sweep = Sweep(self.work, self.clock)
+        self.show = Show(self.connections, self.sign_in_ends, self.journal, self.content, self.work)
+        self.settings_page = SettingsPage(
+            connections=self.connections,
+            connect=self.connect,
+            ends=self.sign_in_ends,
+            disconnect=self.disconnect,
+            clock=self.clock,
+            signing_keys=(SIGNING_KEY,),
+            public_base_url="https://app.example",
+            allowed_return_origins=("https://crm.example",),
+        )
 
     # What people and the CRM do.
 
     async def completion_code(self, email: str, user_id: str = "u1", expected_email: str = "") -> str:
         """A sign-in as far as the CRM's page, where the browser brings this code."""
-        url, _ = await self.connect.begin(ACCOUNT, user_id, RETURN_URL, expected_email)
+        url, _ = await self.connect.begin(ACCOUNT, user_id, RETURN_URL, expected_email=expected_email)
         opened = await self.connect.open_link(url.rpartition("/")[2])
         back = await self.connect.park(self.entra.sign_in(opened.location, email), opened.binding)
         return parse_qs(urlsplit(back.location).query)["completion_code"][0]
@@ -235,6 +263,8 @@ class World:
                 await self.receive.fetch(job)
             case DeliverEvent():
                 await self.deliver.deliver(job)
+            case EraseUser():
+                await self.erase.go_on(job)
 
     async def _work_off(self, message: QueueMessage) -> None:
         message.visible_at = self.clock() + VISIBILITY_TIMEOUT

@@ -1,24 +1,22 @@
-"""The lab's front page: everything that runs, who has a mailbox, and commands to copy into a terminal."""
+"""The developers' page: everything that runs, who has a mailbox, and commands to copy into a terminal."""
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import web
-
-from tests.cloud.directory import Directory, Person
-from tests.cloud.server import Server
+from tests.cloud.directory import Person
 
 #: What each address is, and the page of it that a person wants to see.
 _WHAT_IT_IS = {
     "functions": ("The app itself: what a CRM talks to", "/docs"),
     "entra": ("Entra ID: sign-in pages and tokens (emulator)", "/_lab/users"),
     "graph": ("Microsoft Graph: the mailboxes (emulator)", "/_lab/requests"),
-    "crm": ("A CRM that receives the events", "/_lab/events"),
+    "crm": ("Where the app pushes its events", "/_lab/events"),
     "smtp": ("The account's own e-mail provider (SMTP; nothing is delivered)", ""),
     "smtp_lab": ("What that provider got", "/_lab/messages"),
+    "lab": ("This lab: its CRM and its mailboxes", "/"),
 }
 
 
@@ -42,36 +40,8 @@ class Example:
         return " \\\n  ".join(lines)
 
 
-class LabPage:
-    """
-    Serves one page at `url`.
-
-    addresses: as in `.cloud.json`, see DESIGN's "The cloud on one machine". directory: whose mailboxes there are,
-    read anew for each visit.
-    """
-
-    def __init__(self, addresses: Mapping[str, Any], directory: Directory, port: int = 0) -> None:
-        self._addresses = addresses
-        self._directory = directory
-        application = web.Application()
-        application.add_routes([web.get("/", self._show)])
-        self._server = Server(application, port)
-        self.url = self._server.url
-
-    async def start(self) -> None:
-        """Listen."""
-        await self._server.start()
-
-    async def stop(self) -> None:
-        """Stop listening."""
-        await self._server.stop()
-
-    async def _show(self, _request: web.Request) -> web.Response:
-        return web.Response(text=render(self._addresses, self._directory.everyone()), content_type="text/html")
-
-
 def examples(addresses: Mapping[str, Any], person: Person) -> list[Example]:
-    """What to try, in order. `person` signs in; their CRM user id is `dana`."""
+    """What to try, in order. `person` signs in; their CRM user id is `dana`, as in the lab's own CRM."""
     app, entra, graph, crm = (addresses[name] for name in ("functions", "entra", "graph", "crm"))
     connection = f"{app}/v1/accounts/acme/users/dana/connection"
     key = {"x-functions-key": addresses["function_key"]}
@@ -128,8 +98,12 @@ def examples(addresses: Mapping[str, Any], person: Person) -> list[Example]:
     ]  # fmt: skip
 
 
-def render(addresses: Mapping[str, Any], people: list[Person]) -> str:
-    """The page as HTML."""
+def developers_page(addresses: Mapping[str, Any], people: Sequence[Person]) -> str:
+    """
+    The page as HTML. It shows keys: serve it to the person at this machine only.
+
+    addresses: as in `.cloud.json`. people: whose mailboxes there are, as of now.
+    """
     flat = [(what, addresses[name], page, name) for name, (what, page) in _WHAT_IT_IS.items()]
     flat += [("Azure Storage (Azurite)", url, "", f"azurite {name}") for name, url in addresses["azurite"].items()]
     flat += [
@@ -144,28 +118,26 @@ def render(addresses: Mapping[str, Any], people: list[Person]) -> str:
         f"<li>{html.escape(person.name)} <code>{html.escape(', '.join(person.addresses))}</code>" for person in people
     )
     steps = "".join(
-        f"<li><p>{html.escape(example.what)}</p><pre>{html.escape(example.command)}</pre>"
+        f"<li><p>{html.escape(example.what)}</p><pre tabindex=0>{html.escape(example.command)}</pre>"
         for example in (examples(addresses, people[0]) if people else [])
     )
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>The cloud on one machine</title>
-<style>
-  :root {{ color-scheme: light dark }}
-  body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 3rem auto; padding: 0 1rem }}
-  th {{ text-align: left; font-weight: 400; padding: .2rem 1.5rem .2rem 0 }} td {{ overflow-wrap: anywhere }}
-  .name {{ opacity: .6; padding-left: 1.5rem }}
-  pre {{ overflow-x: auto; padding: .75rem 1rem; border-radius: .5rem;
-         background: color-mix(in srgb, currentColor 8%, transparent) }}
-</style>
-<h1>The cloud on one machine</h1>
-<p>Nothing here leaves this machine, and nothing is kept when it stops.</p>
+<title>For developers · The lab</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/static/developers.css">
+<header><p><a href="/">← Back to the lab</a></p><h1>For developers</h1>
+<p>Nothing here leaves this machine, and nothing is kept when it stops. The same addresses and keys are in
+<code>.cloud.json</code> as long as it runs.</p></header>
+<main>
 <h2>What runs</h2>
-<table>{table}</table>
+<div class="wide" tabindex=0 role="group" aria-label="Addresses"><table>{table}</table></div>
 <h2>Who has a mailbox</h2>
 <ul>{mailboxes}</ul>
-<h2>Try it</h2>
+<h2>Try it from a terminal</h2>
+<p>The account is the lab's own: what you do here shows there.</p>
 <ol>{steps}</ol>
+</main>
 </html>"""
 
 

@@ -1,0 +1,51 @@
+"""
+The files of the settings page, and what a browser may do with them: show them in the CRM's frame, load nothing from elsewhere.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
+
+import azure.functions as func
+
+from sync.api.answers import SAFE_HEADERS
+from sync.domain import errors
+
+PAGES = Path(__file__).parent.parent / "pages"
+MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+def settings_page(frame_ancestors: Sequence[str]) -> func.HttpResponse:
+    """The page itself. `frame_ancestors`: the CRM's origins."""
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        f"base-uri 'none'; form-action 'none'; frame-ancestors {' '.join(frame_ancestors)}"
+    )
+    headers = SAFE_HEADERS | {"Content-Security-Policy": policy}
+    return func.HttpResponse(_content("email.html"), headers=headers, mimetype="text/html", charset="utf-8")
+
+
+def asset(req: func.HttpRequest) -> func.HttpResponse:
+    """One of the page's files, which a browser keeps until it has changed (RFC 9111 4.3)."""
+    name = req.route_params["name"]
+    media_type = MEDIA_TYPES.get(Path(name).suffix)
+    if media_type is None or name not in _names():
+        raise errors.NotFound
+    content = _content(name)
+    tag = f'"{sha256(content).hexdigest()[:16]}"'
+    headers = SAFE_HEADERS | {"Cache-Control": "no-cache", "ETag": tag}
+    if req.headers.get("If-None-Match") == tag:
+        return func.HttpResponse(status_code=int(HTTPStatus.NOT_MODIFIED), headers=headers, mimetype=media_type)
+    return func.HttpResponse(content, headers=headers, mimetype=media_type, charset="utf-8")
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(path.name for path in PAGES.iterdir())
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (PAGES / name).read_bytes()
