@@ -4,6 +4,7 @@ Connecting a mailbox: link, callback, completion; also with another mailbox than
 Nothing is asked of Microsoft's token endpoint before link, browser, state and the CRM's user are known to fit.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -171,7 +172,8 @@ class Connect:
         redeemed = replace(
             sign_in, step=Step.REDEEMED, sealed_code="", sealed_flow="", connection_id=connection.connection_id
         )
-        await self.sign_ins.save(redeemed)
+        with contextlib.suppress(Conflict):  # the user's earlier data was erased meanwhile, and all sign-ins with it
+            await self.sign_ins.save(redeemed)
         await self.ends.forget(account_id, user_id)
         return connection
 

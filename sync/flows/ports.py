@@ -174,7 +174,11 @@ class Journal(Protocol):
         """Remove a message and its place in its thread; no error where it is gone."""
 
     async def blank_accepted(self, account_id: str, user_id: str) -> None:
-        """Take everybody's names and addresses out of what was accepted of this user; the keys stay, and none is used again."""
+        """
+        Take everybody's names and addresses out of what was accepted of this user, as far as its messages are gone.
+
+        The keys stay, so that a repeated request gets its answer and sends nothing again.
+        """
 
 
 class Content(Protocol):

@@ -4,7 +4,7 @@ from playwright.async_api import Browser, expect
 
 from tests.browser.audit import take_screenshot
 from tests.browser.person import CrmUser, in_sync, says
-from tests.browser.visit import Visit
+from tests.browser.visit import Visit, hide
 from tests.cloud.polling import eventually
 from tests.cloud.stage import Stage
 
@@ -94,6 +94,7 @@ async def test_a_revoked_sign_in_is_mended_by_signing_in_again(dana: CrmUser) ->
         return bool((await dana.connection())["state"] == "needs_reconnect")
 
     await eventually(noticed, "the app to notice")
+    await hide(frame, hidden=False)  # They come back to the tab, which looks at once.
     await says(frame, "Sign in again")
     await expect(frame.locator("#state-detail")).to_contain_text("Sign in to Outlook again.")
     await take_screenshot(dana.page, "life-sign-in-again")

@@ -31,7 +31,7 @@ class Visit:
     async def opens(self, link: str) -> Page:
         """The page in a tab of its own, once it shows something."""
         await self.page.goto(link)
-        await expect(self.page.locator("#loading")).to_be_hidden()
+        await _shows_something(self.page)
         return self.page
 
     async def opens_in_crm(self, profile: str) -> Frame:
@@ -44,12 +44,17 @@ class Visit:
         element = await self.page.get_by_title("Email (2-way sync)").element_handle()
         frame = await element.content_frame() if element else None
         assert frame is not None, f"no settings page in {self.page.url}"
-        await expect(frame.locator("#loading")).to_be_hidden()
+        await _shows_something(frame)
         return frame
 
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type == "error":
             self.complaints.append(message.text)
+
+
+async def _shows_something(page: Page | Frame) -> None:
+    """The state of the connection is there, or what to do where the link has expired."""
+    await expect(page.locator("#content:visible, #expired:visible")).to_have_count(1, timeout=30_000)
 
 
 async def hide(frame: Frame | Page, *, hidden: bool) -> None:

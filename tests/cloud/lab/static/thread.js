@@ -12,6 +12,7 @@ export function threadView({ thread_id }, { findInMailbox, answer }) {
   const stopped = h("p", { class: "notice", hidden: true });
   stopped.textContent =
     "The connection that this conversation began with has ended: nothing syncs here any more. An email from here takes it up again, once the same mailbox is connected.";
+  let following = false; // bodies grow as they load: the end is shown until somebody looks elsewhere
   let idempotencyKey = crypto.randomUUID();
   const reply = answerForm();
   const node = h(
@@ -22,6 +23,10 @@ export function threadView({ thread_id }, { findInMailbox, answer }) {
     stopped,
     h("div", { class: "reply" }, reply),
   );
+
+  for (const event of ["wheel", "pointerdown", "keydown"]) {
+    node.addEventListener(event, () => (following = false), { passive: true });
+  }
 
   function answerForm() {
     const form = composer({
@@ -50,8 +55,9 @@ export function threadView({ thread_id }, { findInMailbox, answer }) {
     if (messages.childElementCount > before) toEnd();
   }
 
-  /** Show the end of the conversation. Only this pane moves, not the page: nobody asked for it. */
+  /** Show the end of the conversation, until somebody looks elsewhere. Only this pane moves, not the page. */
   function toEnd() {
+    following = true;
     const pane = node.parentElement;
     if (pane) pane.scrollTop = pane.scrollHeight;
   }
@@ -66,7 +72,7 @@ export function threadView({ thread_id }, { findInMailbox, answer }) {
       "li",
       { class: message.direction, "data-message": message.message_id },
       h("p", { class: "line" }, h("b", { text: message.from }), h("span", { class: "soft", text: `to ${message.to}` }), at),
-      mailFrame(message.body, `Email from ${message.from}`, () => card === messages.lastElementChild && toEnd()),
+      mailFrame(message.body, `Email from ${message.from}`, () => following && toEnd()),
       fileList(message.attachments),
       problem,
       h(
@@ -100,6 +106,7 @@ export function threadView({ thread_id }, { findInMailbox, answer }) {
 
   function pointAt(messageId) {
     const card = [...messages.children].find((each) => each.dataset.message === messageId);
+    if (card) following = false;
     point(card);
     return Boolean(card);
   }
