@@ -167,6 +167,20 @@ async def test_an_approval_that_somebody_made_up_opens_nothing(account: Account)
     assert (await again.back_in_crm(await again.to_callback()))["result"] == "admin_consent_required"
 
 
+async def test_an_approval_counts_on_whichever_link_it_was_given(account: Account) -> None:
+    """The user has tried again since the link was passed on: the administrator approves the app, not one attempt."""
+    first = await Way.begin(account, needs_admin=True)
+    link = (await first.back_in_crm(await first.to_callback()))["admin_consent_url"]
+    again = await Way.begin(account, user_id=first.user_id, person=first.person)
+    await again.back_in_crm(await again.to_callback())
+
+    consent = {"admin_consent_url": link, "email": first.person.email, "decision": "accept"}
+    decided = await account.http.post(f"{account.cloud.entra.url}/_lab/admin-consent", json=consent)
+    await Browser(account.http).get(decided.json()["redirect_url"])
+
+    assert (await account.api.connection(first.user_id)).json()["sign_in"]["outcome"] == "admin_consented"
+
+
 async def test_an_update_that_needs_an_administrator_leaves_the_old_mailbox_and_says_so(connected: Connected) -> None:
     """The connection carries both: it goes on, and the other mailbox waits."""
     person = connected.new_person(admin_consent_required=True)
