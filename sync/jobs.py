@@ -45,13 +45,15 @@ class WatchMailbox(Job):
     """
     See that Graph tells us of this connection's mailbox (or, once the connection has ended, no longer does).
 
-    `lifecycle`: the lifecycle event that asks for it, else empty. `passed_on`: it came from a connection of the same mailbox.
+    `lifecycle`: the lifecycle event that asks for it, else empty. `passed_on`: other connections of the same mailbox know of
+    that event already. `failing_since`: the first of the tries that failed so far (RFC 3339), empty: none has.
     """
 
     queue: ClassVar[str] = MAILBOX_WATCH
     connection_id: str
     lifecycle: str = ""
     passed_on: bool = False
+    failing_since: str = ""
 
     @property
     def key(self) -> str:

@@ -75,8 +75,15 @@ class Disconnect:
         await self.work.done(job)
 
     async def close_at_graph(self, connection: Connection) -> None:
-        """End at Graph what a connection had opened, unless others live by it, then destroy its tokens."""
-        if connection.subscription is not None and not await self.connections.sharing(connection):
+        """
+        End at Graph what a connection had opened, unless others live by it, then destroy its tokens.
+
+        The last connection of a mailbox leaves nothing open, not even what was opened by a call without an answer.
+        """
+        if not await self.connections.of_mailbox(connection):
+            for left in await self.subscriptions.ours(connection, now=self.clock()):
+                await self.subscriptions.close(connection, left)
+        elif connection.subscription is not None and not await self.connections.sharing(connection):
             await self.subscriptions.close(connection, connection.subscription)
         await self.forget(connection)
 

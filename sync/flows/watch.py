@@ -8,6 +8,7 @@ A subscription whose clientState was made with a key that is no longer the newes
 opened and saved before the old is closed. So a signing key can be dropped once every subscription has come to half of its life.
 """
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -104,39 +105,53 @@ class Watch:
         """Try again later: soon where nothing tells us of the mailbox, less and less often where something does."""
         now = self.clock()
         extra = {"connection_id": job.connection_id, "problem": failure.detail}
+        failing_since = datetime.fromisoformat(job.failing_since) if job.failing_since else now
         if isinstance(failure, OperatorAlarm):
             log.critical("operator alarm", extra=extra)
             wait = OPERATOR_NEEDS
         else:
             log.warning("subscription not changed", extra=extra)
-            wait = _wait(connection, now)
+            wait = _wait(connection, failing_since, now)
         if isinstance(failure, Throttled):
             wait = max(wait, failure.retry_after)
-        await self.work.promise(job, due_at=now + wait + GRACE, delay=wait)
+        # Of the lifecycle event the others know by now, and a gap is saved. Not queued: each event that Graph tells of meanwhile
+        # would begin a row of tries of its own. The promise is one for each connection, and the sweep wakes it.
+        again = replace(
+            job,
+            lifecycle="" if job.lifecycle == "missed" else job.lifecycle,
+            passed_on=True,
+            failing_since=failing_since.isoformat(),
+        )
+        await self.work.postpone(again, now + wait)
 
     async def _watched(self, connection: Connection, lifecycle: str) -> Connection:
         """The connection with a subscription that is not due for renewal, and was made with the newest key."""
         now = self.clock()
         held = connection.subscription
-        lost = lifecycle == "subscriptionRemoved"
-        # A PATCH renews the authorization too; Microsoft asks not to combine it with POST …/reauthorize.
-        due = held is not None and (lifecycle == "reauthorizationRequired" or held.renew_at <= now)
-        if held is not None and not lost and not due:
-            return await self._saved(connection, held, gap=lifecycle == "missed")
-        if held is None or lost:
+        if held is None:
             return await self._saved(connection, await self._opened(connection, now), gap=True)
+        lost = lifecycle == "subscriptionRemoved"
+        # A PATCH renews the authorization too; Microsoft asks not to combine it with POST …/reauthorize. And it proves whether
+        # a subscription was removed: that may be told late, or twice, when another one is open already.
+        due = lost or lifecycle == "reauthorizationRequired" or held.renew_at <= now
+        if lifecycle == "missed" or not due:
+            connection = await self._saved(connection, held, gap=lifecycle == "missed")
+        if not due:
+            return connection
         if held.signed_with != key_name(self.signing_key):
-            return await self._replaced(connection, held, now)
+            return await self._replaced(connection, held, now, gap=lost)
         try:
             renewed = await self.subscriptions.renew(connection, held, now=now)
         except Gone:
             return await self._saved(connection, await self._opened(connection, now), gap=True)
-        connection = await self._saved(connection, replace(renewed, signed_with=held.signed_with), gap=False)
+        connection = await self._saved(connection, replace(renewed, signed_with=held.signed_with), gap=lost)
         await self._tidy(connection, now)
         return connection
 
     async def _opened(self, connection: Connection, now: datetime) -> Subscription:
         """A subscription of this mailbox, a new one or one that others of our connections live by already."""
+        if (adopted := await self._adopted(connection, now)) is not None:
+            return adopted
         word = client_state(connection.connection_id, self.signing_key)
         subscription, is_new = await self.subscriptions.open(connection, client_state=word, now=now)
         if is_new:
@@ -145,14 +160,33 @@ class Watch:
         names = [s.signed_with for s in known if s.subscription_id == subscription.subscription_id]
         return replace(subscription, signed_with=names[0] if names else "")
 
-    async def _replaced(self, connection: Connection, held: Subscription, now: datetime) -> Connection:
-        """The connection with a new subscription, which tells us before the old one is closed."""
+    async def _adopted(self, connection: Connection, now: datetime) -> Subscription | None:
+        """What another connection of the mailbox has opened with the newest key, with a longer life."""
+        own = connection.subscription
+        for other in await self.connections.of_mailbox(connection):
+            theirs = other.subscription
+            if theirs is None or theirs.signed_with != key_name(self.signing_key):
+                continue
+            if own is not None and own.subscription_id == theirs.subscription_id:
+                continue
+            with contextlib.suppress(Gone):
+                renewed = await self.subscriptions.renew(connection, theirs, now=now)
+                return replace(renewed, signed_with=theirs.signed_with)
+        return None
+
+    async def _replaced(self, connection: Connection, held: Subscription, now: datetime, *, gap: bool) -> Connection:
+        """The connection with a subscription made with the newest key, which tells us before the old one is closed."""
+        adopted = await self._adopted(connection, now)
+        if adopted is not None:  # it has told us of nothing so far, since it names another connection
+            connection = await self._saved(connection, adopted, gap=True)
+            await self._tidy(connection, now)
+            return connection
         sharing = await self.connections.sharing(connection)
         word = client_state(connection.connection_id, self.signing_key)
         in_use = await self._in_use(connection)
         new = await self.subscriptions.replace(connection, client_state=word, now=now, known=in_use)
         signed = replace(new, signed_with=key_name(self.signing_key))
-        connection = await self._saved(connection, signed, gap=False)
+        connection = await self._saved(connection, signed, gap=gap or held.expires_at <= now)
         for other in sharing:
             await self.work.queue(WatchMailbox(other.connection_id, "subscriptionRemoved", passed_on=True))
         try:
@@ -209,10 +243,10 @@ class Watch:
         return {c.subscription.subscription_id for c in live if c.subscription is not None}
 
 
-def _wait(connection: Connection, now: datetime) -> timedelta:
+def _wait(connection: Connection, failing_since: datetime, now: datetime) -> timedelta:
     if not connection.live:
         return rule.wait_after_failure(connection.ended_at or now, now, at_most=rule.MAX_WAIT_TO_CLOSE)
     held = connection.subscription
     if held is None or held.expires_at <= now:
         return rule.MIN_WAIT
-    return rule.wait_after_failure(held.renew_at, now, at_most=rule.MAX_WAIT_WHILE_COVERED)
+    return rule.wait_after_failure(failing_since, now, at_most=rule.MAX_WAIT_WHILE_COVERED)

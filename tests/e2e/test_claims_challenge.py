@@ -35,7 +35,9 @@ def asks_for(claims: str, wanted: Json) -> bool:
 
 async def test_a_challenge_that_a_refresh_can_answer_is_not_noticed(connected: Connected) -> None:
     """One refresh that carries the claims; mail comes in and goes out, and the CRM hears of nothing else."""
-    thread, before, requests = await connected.sent(), last_told(connected), len(connected.cloud.entra.requests)
+    thread = await connected.sent()
+    await at_rest(connected)
+    before, requests = last_told(connected), len(connected.cloud.entra.requests)
     wanted = await challenge(connected)
 
     await synced(connected, await answers(connected, thread))
@@ -51,6 +53,7 @@ async def test_a_challenge_that_a_refresh_can_answer_is_not_noticed(connected: C
 async def test_each_challenge_is_answered(connected: Connected, storage: Storage) -> None:
     """A later one wants something else; and with no new one the token that is there will do, also for another worker."""
     thread = await connected.sent()
+    await at_rest(connected)
     for _ in range(2):
         wanted, requests = await challenge(connected), len(connected.cloud.entra.requests)
         await synced(connected, await answers(connected, thread))
@@ -66,7 +69,9 @@ async def test_each_challenge_is_answered(connected: Connected, storage: Storage
 
 async def test_many_calls_that_are_challenged_at_once_cost_one_refresh(connected: Connected) -> None:
     """All of them wait for the same token."""
-    thread, requests = await connected.sent(), len(connected.cloud.entra.requests)
+    thread = await connected.sent()
+    await at_rest(connected)
+    requests = len(connected.cloud.entra.requests)
     await challenge(connected)
 
     arrivals = [await answers(connected, thread, text=f"Answer {n}") for n in range(4)]
@@ -77,7 +82,9 @@ async def test_many_calls_that_are_challenged_at_once_cost_one_refresh(connected
 
 async def test_a_challenge_that_only_the_person_can_answer_is_asked_of_them(connected: Connected) -> None:
     """`needs_reconnect`; the next sign-in brings the claims to Microsoft, and everything that came meanwhile syncs."""
-    thread, before = await connected.sent(), last_told(connected)
+    thread = await connected.sent()
+    await at_rest(connected)
+    before = last_told(connected)
     wanted = await challenge(connected, interactive=True)
     first = await answers(connected, thread, text="The first one")
     await at_rest(connected)

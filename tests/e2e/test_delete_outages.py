@@ -48,7 +48,7 @@ GRAPH_FAILS: dict[str, Json] = {
     "500": {"status": 500},
     "503": {"status": 503, "retry_after": 60},
     "429": {"status": 429, "retry_after": 60},
-    "401": {"status": 401, "times": 2},
+    "401": {"status": 401, "times": 3},
     "connection cut": {"drop": True, "times": 3},
     "connection cut, closed": {"drop": True, "applied": True},
     "still failing later": {"status": 500, "times": 3},

@@ -166,6 +166,7 @@ async def test_a_signing_key_that_is_dropped_too_early_costs_time_and_no_mail(
 ) -> None:
     """What Graph says with the old word is not believed, and nobody is alarmed; the next look through the mailbox finds it."""
     thread, old = await dana.sent(), own_cloud.app_settings["SIGNING_KEYS"]
+    await at_rest(dana)
     before, log = last_told(dana), Log(own_cloud)
     await restarted(own_cloud, SIGNING_KEYS=new_key())
     arrival = await answers(dana, thread)
@@ -210,6 +211,7 @@ async def test_an_encryption_key_that_is_dropped_too_early_is_the_operators_alar
 ) -> None:
     """The user is asked for nothing and the tokens are left as they are: with the key put back the work that waited is done."""
     thread, old = await dana.sent(), own_cloud.app_settings["ENCRYPTION_KEYS"]
+    await at_rest(dana)
     stored, before, log = await own_storage.tokens_of(dana.connection_id), last_told(dana), Log(own_cloud)
     new = new_key()
 

@@ -14,7 +14,8 @@ from sync.jobs import CatchUp, MailChange, SendMail, WatchMailbox
 from tests.cloud.sign_in import Browser
 from tests.e2e.account import Account, Connected, unique
 from tests.e2e.conversation import answers, at_rest, left, synced, told
-from tests.e2e.life import Log, last_told, needs_new_token, run_now, sends_and_receives, shown, told_types
+from tests.e2e.life import Log, last_told, needs_new_token, promised, run_now, sends_and_receives, shown, told_types
+from tests.e2e.storage import Storage
 from tests.e2e.way import Way
 from tests.e2e.witness import problem_of
 
@@ -32,10 +33,11 @@ async def secret(of: Account, state: str) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("state", ["wrong", "expired"])
 async def test_while_our_secret_is_refused_work_waits_and_no_user_is_asked_for_anything(
-    connected: Connected, state: str
+    connected: Connected, storage: Storage, state: str
 ) -> None:
     """With a good secret the work that waited is done: mail that came meanwhile is told once, the email leaves once."""
     thread = await connected.sent()
+    await at_rest(connected)
     before, log = last_told(connected), Log(connected.cloud)
     await needs_new_token(connected)
     async with secret(connected, state):
@@ -49,6 +51,7 @@ async def test_while_our_secret_is_refused_work_waits_and_no_user_is_asked_for_a
         assert "problem" not in await shown(connected)
         assert told_types(connected, before) == []
         assert log.alarms
+        assert await promised(storage, SendMail(connected.account_id, accepted["message_id"]))
         assert not [line for line in log.lines("WARNING") if "sign-in refused" in line]
 
     # Five minutes later:

@@ -59,8 +59,8 @@ def entra(kind: str) -> Callable[[Connected], Awaitable[object]]:
 
 
 def graph(status: int, code: str) -> Callable[[Connected], Awaitable[object]]:
-    """Graph refuses the next read of a message, however fresh the token is."""
-    return lambda who: fault(who, READ, status=status, code=code, times=1 + (status == 401))
+    """Graph refuses the next read of a message, however often the app gets another token for it."""
+    return lambda who: fault(who, READ, status=status, code=code, times=3 if status == 401 else 1)
 
 
 async def scopes_taken_away(who: Connected) -> None:
@@ -90,6 +90,7 @@ async def refused_and_healed(connected: Connected, refusal: Refusal) -> list[str
     Returns the types of what the CRM was told of it, in no order: a delivery may overtake another.
     """
     thread = await connected.sent()
+    await at_rest(connected)
     before = last_told(connected)
     await refusal.begins(connected)
 
@@ -212,7 +213,9 @@ async def test_without_any_mail_a_refusal_is_found_by_the_look_through_the_mailb
 
 async def test_an_access_token_that_ended_early_is_nobodys_trouble(connected: Connected) -> None:
     """Graph refuses it, another one is got with one call, and the sync goes on."""
-    thread, before = await connected.sent(), last_told(connected)
+    thread = await connected.sent()
+    await at_rest(connected)
+    before = last_told(connected)
     await needs_new_token(connected)
     asked = connected.cloud.entra.token_calls
 
@@ -225,7 +228,9 @@ async def test_an_access_token_that_ended_early_is_nobodys_trouble(connected: Co
 
 async def test_a_message_that_is_refused_by_itself_is_not_the_mailboxs_trouble(connected: Connected) -> None:
     """403 for one item while the inbox is open to us: the user is asked for nothing, and other mail goes on."""
-    thread, before = await connected.sent(), last_told(connected)
+    thread = await connected.sent()
+    await at_rest(connected)
+    before = last_told(connected)
     await fault(connected, READ, status=403, code="ErrorAccessDenied")
     await answers(connected, thread, text="The refused one")
     await at_rest(connected)

@@ -109,6 +109,7 @@ async def test_mail_that_is_being_read_when_its_mailbox_is_left_is_not_told(conn
     offer = await connected.sent()
     way = await Way.begin(connected, user_id=connected.user_id)
     code = await way.to_completion_code()
+    await at_rest(connected)
     await fault(connected, READ, delay_s=1.5)
     await answers(connected, offer)
     await in_flight(connected, READ)

@@ -26,11 +26,15 @@ from sync.jobs import (
 )
 
 WRITTEN: list[tuple[Job, str, str]] = [
-    (WatchMailbox("con_1"), MAILBOX_WATCH, '{"connection_id":"con_1","lifecycle":"","passed_on":false}'),
+    (
+        WatchMailbox("con_1"),
+        MAILBOX_WATCH,
+        '{"connection_id":"con_1","lifecycle":"","passed_on":false,"failing_since":""}',
+    ),
     (
         WatchMailbox("con_1", "missed"),
         MAILBOX_WATCH,
-        '{"connection_id":"con_1","lifecycle":"missed","passed_on":false}',
+        '{"connection_id":"con_1","lifecycle":"missed","passed_on":false,"failing_since":""}',
     ),
     (CatchUp("con_1"), MAILBOX_CATCH_UP, '{"connection_id":"con_1","since":"","page_size":50}'),
     (
@@ -71,7 +75,7 @@ def test_queue_messages_hold_ids_only() -> None:
     """Never mail: no job has a field that could hold any."""
     fields = {field.name for kind in JOB_OF_QUEUE.values() for field in dataclasses.fields(kind)}
     ids = {"account_id", "connection_id", "message_id", "event_id", "graph_id", "user_id"}
-    marks = {"tries", "lifecycle", "passed_on", "since", "page_size", "again"}
+    marks = {"tries", "lifecycle", "passed_on", "failing_since", "since", "page_size", "again"}
     assert fields <= ids | marks, "an id or a mark may stand in a queue message, nothing that a person wrote"
 
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from sync.domain import connection as connection_rule
-from sync.domain.connection import Connection, State
+from sync.domain.connection import Connection, State, SyncState
 from sync.domain.errors import Unclear
-from sync.flows.catch_up import EVERY
+from sync.flows.catch_up import EVERY, SETTLING
 from sync.jobs import MAILBOX_CATCH_UP, CatchUp, WatchMailbox
 from tests.unit.flows.conftest import DANA, new_world
 from tests.unit.flows.each_crash import everything_was_heard, with_each_crash
@@ -73,6 +73,46 @@ async def test_a_known_gap_is_looked_through_at_once(world: World, dana: Connect
     assert await synced(world) == ["RE: Offer"]
     await world.settle()
     assert await synced(world) == ["RE: Offer"]
+
+
+async def test_a_gap_is_shown_until_the_end_of_the_mailbox_was_seen(world: World, dana: Connection) -> None:
+    """`catching_up` over every page, also over one that fails; what a regular look finds is no gap."""
+    await deaf_with_an_answer(world, dana)
+    assert (await world.connection()).sync_state is SyncState.ACTIVE
+    await graph_says_that_it_missed_some(world, dana)
+    for error in (None, Unclear(), None):
+        if error is not None:
+            world.faults.fail("mail.received_since", error)
+        await world.work_off(CatchUp(dana.connection_id, page_size=1))
+        assert (await world.connection()).sync_state is SyncState.CATCHING_UP
+    await world.settle(SOON)
+    assert (await world.connection()).sync_state is SyncState.ACTIVE
+    assert await synced(world) == ["RE: Offer"]
+
+
+async def test_a_gap_outlives_a_look_that_was_asked_for_before_it_was_known(world: World, dana: Connection) -> None:
+    """Its answer may be older than what was missed; the next look closes the gap, and nothing else of the row is lost."""
+
+    async def missed() -> None:
+        world.clock.advance(timedelta(seconds=1))
+        await graph_says_that_it_missed_some(world, dana)
+
+    world.clock.advance(EVERY)
+    world.faults.meanwhile("mail.received_since", missed, applied=True)
+    await world.work_off(CatchUp(dana.connection_id))
+    after = await world.connection()
+    assert after.sync_state is SyncState.CATCHING_UP
+    assert after.synced_through is not None
+    assert world.clock() - after.synced_through < 2 * SETTLING
+    await world.settle(SOON)
+    assert (await world.connection()).sync_state is SyncState.ACTIVE
+
+
+async def test_a_gap_ends_with_the_connection(world: World, dana: Connection) -> None:
+    """Nothing is caught up with any more."""
+    await graph_says_that_it_missed_some(world, dana)
+    ended = await world.disconnect.delete(ACCOUNT, "u1")
+    assert (ended.sync_state, ended.gap_since) == (SyncState.STOPPED, None)
 
 
 @pytest.mark.parametrize("lifecycle", ["", "reauthorizationRequired"])
