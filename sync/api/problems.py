@@ -120,7 +120,7 @@ def _answer_error(error: Exception, request_id: str) -> func.HttpResponse:
         case errors.ReconnectNeeded():
             return problem(HTTPStatus.CONFLICT, "connection_needs_reconnect", error.detail, request_id)
         case errors.OperatorAlarm():
-            log.critical("operator alarm", extra={"request_id": request_id, "detail": error.detail})
+            log.critical("operator alarm: %s", error.detail, extra={"request_id": request_id})
             words = "The registration with Microsoft is broken; the operator was told. Nothing was changed; try again later."
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,

@@ -57,6 +57,8 @@ class CatchingUp:
             await self.work.done(job)
             return
         except (OutsideError, OperatorAlarm) as failure:
+            if isinstance(failure, OperatorAlarm):
+                log.critical("operator alarm: %s", failure.detail)
             log.warning("catch-up interrupted", extra={"connection_id": job.connection_id, "problem": failure.detail})
             wait = failure.retry_after if isinstance(failure, Throttled) else RETRY_AFTER
             await self.work.promise(job, due_at=self.clock() + wait + LOST_AFTER, delay=wait)

@@ -87,7 +87,7 @@ class Receive:
         except Unclear:
             await self._again(job, timedelta())
         except OperatorAlarm as alarm:
-            log.critical("operator alarm", extra={"detail": alarm.detail})
+            log.critical("operator alarm: %s", alarm.detail)
             await self._again(job, OPERATOR_NEEDS)
 
     async def _pass_on(self, connection: Connection, graph_id: str) -> None:

@@ -102,7 +102,7 @@ class Send:
             await self.reconnect.ask(connection, refused)
             await self._put_off(message, None)
         except OperatorAlarm as alarm:
-            log.critical("operator alarm", extra={"detail": alarm.detail})
+            log.critical("operator alarm: %s", alarm.detail)
             await self._put_off(message, OPERATOR_NEEDS)
         except OutsideError as failure:
             retry_after = failure.retry_after if isinstance(failure, Throttled) else None

@@ -107,7 +107,7 @@ class Watch:
         extra = {"connection_id": job.connection_id, "problem": failure.detail}
         failing_since = datetime.fromisoformat(job.failing_since) if job.failing_since else now
         if isinstance(failure, OperatorAlarm):
-            log.critical("operator alarm", extra=extra)
+            log.critical("operator alarm: %s", failure.detail, extra=extra)
             wait = OPERATOR_NEEDS
         else:
             log.warning("subscription not changed", extra=extra)
