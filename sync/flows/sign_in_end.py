@@ -35,9 +35,10 @@ class SignInEnds:
         """
         An administrator has approved the app, on the link that this sign-in was answered with: its user can connect now.
 
-        Microsoft's redirect is no proof, and none is needed: whoever makes it up changes a line on one user's page.
+        Also where that user has tried again since: it is the app that is approved. Microsoft's redirect is no proof, and none is
+        needed: whoever makes it up changes a line on one user's page.
         """
         sign_in = await self.sign_ins.get(sign_in_id) if sign_in_id.isalnum() and sign_in_id.isascii() else None
         last = await self.sign_ins.last(sign_in.account_id, sign_in.user_id) if sign_in else None
-        if last is not None and last.sign_in_id == sign_in_id and last.outcome == "admin_consent_required":
+        if last is not None and last.outcome == "admin_consent_required":
             await self.sign_ins.keep_last(replace(last, outcome="admin_consented", at=self.clock()))
