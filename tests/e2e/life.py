@@ -134,12 +134,12 @@ async def deletes(who: Connected, *, within_s: float = AT_ONCE_S) -> Json:
 
 async def nothing_is_left(who: Connected, storage: Storage) -> None:
     """See that the connection has ended here, at Graph and for the CRM, which was told once, and that nothing is to be done."""
+    await who.heard("connection.disconnected")
+    await who.cloud.functions.idle()
     assert (await shown(who))["state"] == "disconnected"
     assert await storage.tokens_of(who.connection_id) is None
     assert await who.subscriptions(who.email) == []
     assert not await promised(storage, WatchMailbox(who.connection_id))
-    await who.heard("connection.disconnected")
-    await who.cloud.functions.idle()
     assert told_types(who).count("connection.disconnected") == 1
 
 

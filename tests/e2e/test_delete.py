@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from sync.jobs import WatchMailbox
+from sync.jobs import CatchUp, WatchMailbox
 from tests.cloud.stage import Stage
 from tests.e2e.account import Account, Connected, unique
 from tests.e2e.conversation import at_rest, calls, fault, heard_of, left, told
@@ -96,9 +96,9 @@ async def test_delete_of_a_mailbox_that_lets_us_in_no_more_destroys_its_tokens(
 ) -> None:
     """Nothing can be closed at Graph any more; what it still tells is dropped until the subscription has run out."""
     offer = await connected.sent()
-    await begins(connected)
-    await connected.api.send(connected.mail(), unique("key"))
     await at_rest(connected)
+    await begins(connected)
+    await run_now(connected, CatchUp(connected.connection_id))
     assert (await shown(connected))["problem_code"] == code
 
     await deletes(connected)
