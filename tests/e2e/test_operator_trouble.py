@@ -67,14 +67,17 @@ async def test_while_our_secret_is_refused_work_waits_and_no_user_is_asked_for_a
 
 
 async def email(who: Connected) -> None:
+    """An email that is to leave."""
     await who.api.send(who.mail(), unique("key"))
 
 
 async def renewal(who: Connected) -> None:
+    """Graph asks for a renewal."""
     await run_now(who, WatchMailbox(who.connection_id, "reauthorizationRequired"))
 
 
 async def look_through_the_mailbox(who: Connected) -> None:
+    """The look that comes every quarter of an hour."""
     await run_now(who, CatchUp(who.connection_id))
 
 

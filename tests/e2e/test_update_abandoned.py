@@ -37,23 +37,28 @@ async def begun(dana: Connected, expected_email: str | None = None) -> Way:
 
 
 async def link_never_opened(dana: Connected, _: Storage) -> None:
+    """The CRM asked for a link, and that was all."""
     await begun(dana)
 
 
 async def left_at_microsoft(dana: Connected, _: Storage) -> None:
+    """The person stands in front of Microsoft's page."""
     way = await begun(dana)
     await way.browser.redirected(way.link)
 
 
 async def left_on_the_way_back(dana: Connected, _: Storage) -> None:
+    """Microsoft has said yes; the browser was closed before it came back to us."""
     await (await begun(dana)).to_callback()
 
 
 async def never_completed(dana: Connected, _: Storage) -> None:
+    """The browser is back in the CRM, which does not complete it."""
     await (await begun(dana)).to_completion_code()
 
 
 async def completed_too_late(dana: Connected, storage: Storage) -> httpx.Response:
+    """The CRM completes it after five minutes."""
     way = await begun(dana)
     code = await way.to_completion_code()
     await storage.expire_sign_in(code)
@@ -61,6 +66,7 @@ async def completed_too_late(dana: Connected, storage: Storage) -> httpx.Respons
 
 
 async def back_too_late(dana: Connected, storage: Storage) -> Json:
+    """The person was at Microsoft for more than ten minutes."""
     way = await begun(dana)
     callback = await way.to_callback()
     await storage.expire_sign_in(query_of(callback)["state"])
@@ -68,11 +74,13 @@ async def back_too_late(dana: Connected, storage: Storage) -> Json:
 
 
 async def declined(dana: Connected, _: Storage) -> Json:
+    """Cancel on Microsoft's page."""
     way = await begun(dana)
     return await way.back_in_crm(await way.to_callback("decline"))
 
 
 async def failed_at_microsoft(dana: Connected, _: Storage) -> Json:
+    """Microsoft sends the browser back with an error."""
     way = await begun(dana)
     callback = await way.to_callback()
     state = query_of(callback)["state"]
@@ -80,6 +88,7 @@ async def failed_at_microsoft(dana: Connected, _: Storage) -> Json:
 
 
 async def needs_an_administrator(dana: Connected, _: Storage) -> Json:
+    """The organisation lets only an administrator approve the app."""
     person = dana.new_person(admin_consent_required=True)
     way = await Way.begin(dana, user_id=dana.user_id, person=person)
     told = await way.back_in_crm(await way.to_callback())
@@ -88,6 +97,7 @@ async def needs_an_administrator(dana: Connected, _: Storage) -> Json:
 
 
 async def foreign_code(dana: Connected, _: Storage) -> httpx.Response:
+    """Somebody slipped in a code of another sign-in."""
     way, attacker = await begun(dana), await Way.begin(dana)
     injected = query_of(await attacker.to_callback())["code"]
     back = await way.back_in_crm(with_query(await way.to_callback(), code=injected))
@@ -95,6 +105,7 @@ async def foreign_code(dana: Connected, _: Storage) -> httpx.Response:
 
 
 async def redemption_refused(dana: Connected, _: Storage) -> httpx.Response:
+    """Microsoft does not take its own code."""
     way = await begun(dana)
     code = await way.to_completion_code()
     refusal = {"error": "invalid_grant", "error_codes": [70008], "times": 1, "grant_type": "authorization_code"}
@@ -103,6 +114,7 @@ async def redemption_refused(dana: Connected, _: Storage) -> httpx.Response:
 
 
 async def our_secret_refused(dana: Connected, _: Storage) -> httpx.Response:
+    """Microsoft does not take our secret: the operator's matter, and the code stays good."""
     log, way = Log(dana.cloud), await begun(dana)
     code = await way.to_completion_code()
     refusal = {"error": "invalid_client", "error_codes": [7000222], "times": 1, "grant_type": "authorization_code"}
@@ -113,16 +125,19 @@ async def our_secret_refused(dana: Connected, _: Storage) -> httpx.Response:
 
 
 async def another_mailbox_than_expected(dana: Connected, _: Storage) -> httpx.Response:
+    """Somebody else's mailbox than the one the CRM asked for."""
     way = await begun(dana, expected_email=dana.email)
     return await way.complete(await way.to_completion_code())
 
 
 async def mailbox_without_licence(dana: Connected, _: Storage) -> httpx.Response:
+    """An account that never had a mailbox."""
     way = await Way.begin(dana, user_id=dana.user_id, person=dana.new_person(mailbox="none"))
     return await way.complete(await way.to_completion_code())
 
 
 async def inactive_mailbox(dana: Connected, _: Storage) -> httpx.Response:
+    """An account whose mailbox is not active any more."""
     way = await Way.begin(dana, user_id=dana.user_id, person=dana.new_person(mailbox="inactive"))
     return await way.complete(await way.to_completion_code())
 
