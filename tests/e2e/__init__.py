@@ -3,4 +3,6 @@
 import pytest
 
 # Their assertions are part of the tests, and should say as much when they fail.
-pytest.register_assert_rewrite("tests.e2e.account", "tests.e2e.conversation", "tests.e2e.way", "tests.e2e.witness")
+pytest.register_assert_rewrite(
+    "tests.e2e.account", "tests.e2e.conversation", "tests.e2e.life", "tests.e2e.way", "tests.e2e.witness"
+)

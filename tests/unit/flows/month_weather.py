@@ -73,8 +73,8 @@ class Weather(Faults):
     """
     Every call passes through here. `working`: whether a worker runs, which may die. `caller`: whose Graph call it is.
 
-    tried: the tries at Graph's subscriptions, by connection and hour. looked: the pages of mailboxes that were listed, by
-    connection. crashes: how many workers died.
+    tried: the tries at Graph's subscriptions, by connection and hour; calls at one moment are one try. looked: the pages of
+    mailboxes that were listed, by connection. crashes: how many workers died.
     """
 
     def __init__(self, clock: FakeClock, dice: Random) -> None:
@@ -87,6 +87,7 @@ class Weather(Faults):
         self.working = False
         self.caller: Connection | None = None
         self.tried: Counter[tuple[str, datetime]] = Counter()
+        self._tried_at: dict[str, datetime] = {}
         self.looked: Counter[str] = Counter()
         self.crashes = 0
 
@@ -114,7 +115,10 @@ class Weather(Faults):
         if call == "mail.received_since":
             self.looked[self.caller.connection_id] += 1
             return _NOTHING
-        self.tried[self.caller.connection_id, self._clock().replace(minute=0, second=0, microsecond=0)] += 1
+        name, now = self.caller.connection_id, self._clock()
+        if self._tried_at.get(name) != now:
+            self._tried_at[name] = now
+            self.tried[name, now.replace(minute=0, second=0, microsecond=0)] += 1
         outage = self.outage_of(self.caller.mailbox.identity)
         return self._failed(outage.kind) if outage is not None else _NOTHING
 

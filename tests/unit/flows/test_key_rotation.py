@@ -20,8 +20,7 @@ from sync.domain.subscription import JITTER, MAX_LIFETIME, MAX_WAIT_WHILE_COVERE
 from sync.flows import receive
 from sync.jobs import CatchUp, WatchMailbox
 from tests.fakes.mail import Change, Identity
-from tests.unit.flows.conftest import DANA, new_world
-from tests.unit.flows.each_crash import everything_was_heard, with_each_crash
+from tests.unit.flows.conftest import DANA
 from tests.unit.flows.month import arrives, notice
 from tests.unit.flows.world import ADA, SIGNING_KEY, World
 
@@ -225,102 +224,3 @@ async def test_trouble_while_it_is_replaced_leaves_one_in_the_end(
     assert (await held(world)).signed_with == key_name(NEWER)
     await world.settle(times * timedelta(minutes=21) + MAX_WAIT_WHILE_COVERED + HALF_LIFE)
     assert open_ids(world) == [(await held(world)).subscription_id]
-
-
-# Several users of one mailbox, who share what Graph tells of it.
-
-
-@pytest.fixture
-async def colleague(world: World, dana: Connection) -> Connection:
-    """Another user of Dana's mailbox."""
-    return await world.connected(DANA, user_id="u2")
-
-
-async def test_who_shares_a_mailbox_adopts_the_new_one(world: World, dana: Connection, colleague: Connection) -> None:
-    """One subscription before and one after, each time the key changes; the mailbox is never without, and no mail is missed."""
-    copies = {user: await copy_of_a_sent_email(world, user) for user in ("u1", "u2")}
-    never_without(world)
-    expected: list[str] = []
-    for keys in ((NEWER, SIGNING_KEY), (NEWEST, NEWER)):
-        sign_with(world, *keys)
-        for user, copy in copies.items():
-            world.mail.arrives(dana.mailbox, ADA.address, f"{len(expected)} for {user}", answers=copy)
-            expected.append(f"{len(expected)} for {user}")
-        await world.settle(HALF_LIFE + timedelta(hours=1))
-        both = [await held(world), await held(world, "u2")]
-        assert [one.signed_with for one in both] == [key_name(keys[0])] * 2
-        assert open_ids(world) == [both[0].subscription_id] == [both[1].subscription_id]
-    assert await synced(world) == expected
-    assert world.faults.count("subscriptions.replace") == 2
-
-
-async def test_mail_that_comes_while_it_is_adopted_reaches_both(
-    world: World, dana: Connection, colleague: Connection
-) -> None:
-    """Between two calls of either, in any thread: told by Graph or found by a look within minutes, once."""
-    copies = {user: await copy_of_a_sent_email(world, user) for user in ("u1", "u2")}
-    sign_with(world, NEWER, SIGNING_KEY)
-    expected: list[str] = []
-    world.clock.advance_to(max((await held(world)).renew_at, (await held(world, "u2")).renew_at))
-
-    def answer(call: str) -> None:
-        for user, copy in copies.items():
-            expected.append(f"{len(expected):03} for {user} after {call}")
-            world.mail.arrives(dana.mailbox, ADA.address, expected[-1], answers=copy)
-
-    after_each_call(world, answer)
-    await world.work_off(WatchMailbox(dana.connection_id))
-    for message in [m for m in world.work.messages if isinstance(m.job, WatchMailbox)]:
-        world.work.messages.remove(message)
-        await world.work_off(message.job)
-    del world.faults.at
-    await world.settle(MOMENT)
-    assert len(expected) > 20
-    assert await synced(world) == expected
-
-
-# A worker dies.
-
-
-async def of_one() -> World:
-    """A mailbox of one user, whose renewal is due."""
-    world = new_world()
-    await world.connected(DANA)
-    return await with_a_new_key(world)
-
-
-async def of_two() -> World:
-    """A mailbox of two users, whose renewals are due."""
-    world = new_world()
-    await world.connected(DANA)
-    await world.connected(DANA, user_id="u2")
-    return await with_a_new_key(world)
-
-
-async def with_a_new_key(world: World) -> World:
-    """The key has changed, an email is in Sent Items, and all is due that is due by half-life."""
-    copy = await copy_of_a_sent_email(world)
-    sign_with(world, NEWER, SIGNING_KEY)
-    world.clock.advance_to(max(one.renew_at for one in all_held(world)))
-    await world.work.queue(WatchMailbox((await world.connection()).connection_id))
-    world.mail.arrives((await world.connection()).mailbox, ADA.address, "RE: Offer", answers=copy)
-    return world
-
-
-@pytest.mark.parametrize("story", [of_one, of_two])
-async def test_a_crash_while_it_is_replaced_leaves_one_in_the_end(story: Callable[[], object]) -> None:
-    """Wherever a worker dies: after the next renewals one is open, made with the new key, and everybody lives by it."""
-
-    async def check(world: World) -> None:
-        assert open_ids(world)
-        world.clock.advance_to(max(one.renew_at for one in all_held(world)))
-        for connection in world.connections._current:
-            await world.work_off(WatchMailbox(connection.connection_id))
-        await world.settle(MOMENT)
-        (used,) = {one.subscription_id for one in all_held(world)}
-        assert open_ids(world) == [used]
-        assert {one.signed_with for one in all_held(world)} == {key_name(NEWER)}
-        assert await synced(world) == ["RE: Offer"]
-        await everything_was_heard(world)
-
-    await with_each_crash(story, check)  # type: ignore[arg-type]

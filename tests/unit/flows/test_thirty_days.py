@@ -27,7 +27,7 @@ from sync.domain.subscription import MAX_LIFETIME
 from sync.flows import catch_up, watch
 from tests.unit.flows.month import MINUTE, Month
 from tests.unit.flows.month_ledger import length
-from tests.unit.flows.month_story import DAY, HOUR, Story
+from tests.unit.flows.month_story import CONNECTIONS, DAY, HOUR, Story
 from tests.unit.flows.month_weather import LONGEST_RETRY_AFTER, Outage
 from tests.unit.flows.world import VISIBILITY_TIMEOUT
 
@@ -101,6 +101,7 @@ async def after_each_hour(story: Story) -> None:
     """Every minute but the last is covered, also in the middle of an outage; and once that is over, Graph tells again."""
     month = story.month
     now = month.clock()
+    assert len(month.work.messages) <= CONNECTIONS, "work is queued faster than it is done"
     for mailbox in sorted(story.silent):
         if all(month.ledger.is_told(m.connection_id) for m in story.of_mailbox(mailbox) if m.takes_part):
             story.silent.discard(mailbox)
