@@ -55,21 +55,22 @@ async def visit(browser: Browser, profile: dict[str, Any]) -> AsyncIterator[Visi
     person = Visit(context, await context.new_page())
     person.listen()
     yield person
-    await context.close()
+    await person.leaves()
     assert person.unexpected() == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def stand_in() -> AsyncIterator[StandIn]:
+async def stand_in(visit: Visit) -> AsyncIterator[StandIn]:
     """The page with a scripted API; any page of `localhost` may embed it."""
     serving = StandIn("http://localhost:*")
     await serving.start()
     yield serving
+    await visit.leaves()
     await serving.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def crm(stand_in: StandIn) -> AsyncIterator[SmallCrm]:
+async def crm(stand_in: StandIn, visit: Visit) -> AsyncIterator[SmallCrm]:
     """A CRM that embeds the stand-in's page."""
 
     async def link(_return_url: str) -> str:
@@ -81,6 +82,7 @@ async def crm(stand_in: StandIn) -> AsyncIterator[SmallCrm]:
     embedding = SmallCrm(link, nothing_to_complete)
     await embedding.start()
     yield embedding
+    await visit.leaves()
     await embedding.stop()
 
 
@@ -118,4 +120,5 @@ async def dana(cloud: LocalCloud, visit: Visit, crm_port: int) -> AsyncIterator[
         crm = SmallCrm(link, complete, crm_port)
         await crm.start()
         yield CrmUser(visit, crm, Account(cloud, api, http), user_id)
+        await visit.leaves()
         await crm.stop()

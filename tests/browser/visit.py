@@ -28,6 +28,10 @@ class Visit:
         """Complaints that no test asked for."""
         return [said for said in self.complaints if not any(words in said for words in self.provoked)]
 
+    async def leaves(self) -> None:
+        """Close every tab: before what they show stops answering, which an open page would look for in vain."""
+        await self.context.close()
+
     async def opens(self, link: str) -> Page:
         """The page in a tab of its own, once it shows something."""
         await self.page.goto(link)
