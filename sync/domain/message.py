@@ -2,8 +2,9 @@
 A message of a thread as it is stored and told: one email, sent from the CRM or found in the mailbox, with its files.
 
     queued ──> sending ──> sent ──> bounced            an email sent from the CRM
-       └──────────┴─────> failed
-    synced                                             an email found in the mailbox
+       ├──────────┴─────> failed
+       └────────────────> cancelled
+    synced ──────────────────────> bounced             an email found in the mailbox
 """
 
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ class Status(StrEnum):
     SENT = "sent"
     FAILED = "failed"
     BOUNCED = "bounced"
+    CANCELLED = "cancelled"
     SYNCED = "synced"
 
     @property
@@ -59,6 +61,15 @@ class Attachment:
     status: Literal["synced", "skipped"] = "synced"
     reason: str | None = None
     blob: str = ""
+
+
+@dataclass(frozen=True)
+class Bounce:
+    """Why one recipient did not get an email: `status_code` as 5.1.10 (RFC 3463), `detail` in the server's own words."""
+
+    address: str
+    status_code: str
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -113,8 +124,17 @@ class Message:
     attachments: tuple[Attachment, ...] = ()
     graph_id: str = ""
     answers: bool = False
+    #: through which door an email of the CRM goes; what goes through the provider has no thread and no connection ("")
+    via: Literal["outlook", "provider"] = "outlook"
+    #: not before this time; None: at once
+    send_at: datetime | None = None
+    #: where the sender wants answers; empty: to the sender
+    reply_to: tuple[Address, ...] = ()
+    bounces: tuple[Bounce, ...] = ()
     problem_code: str = ""
     problem: str = ""
+    #: what somebody can do about the problem, in plain words; may be empty
+    what_to_do: str = ""
     metadata: dict[str, object] = field(default_factory=dict)
     outbox: Outbox | None = None
     version: str | None = field(default=None, compare=False)

@@ -10,13 +10,15 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from sync.domain import attachment_rule
 from sync.domain.body import Body
 from sync.domain.errors import AttachmentRefused, InvalidRequest, PayloadTooLarge
 from sync.domain.mail import Address
 from sync.domain.message import Contact
-from sync.domain.sender_rule import Kind
+
+Kind = Literal["individual", "bulk", "workflow"]
 
 #: Exchange Online's default limit of recipients on one message (https://aka.ms/exolimits).
 MAX_RECIPIENTS = 500

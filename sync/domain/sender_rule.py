@@ -1,27 +1,18 @@
 """The sender rule: through which door an email goes, by its kind, its From and the state of the user's mailbox."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 from sync.domain.connection import Connection, DefaultSender
 from sync.domain.errors import ConnectionNeedsReconnect, InvalidRequest, ProviderNotConfigured
-
-Kind = Literal["individual", "bulk", "workflow"]
+from sync.domain.outgoing import Kind
+from sync.domain.provider import Provider
 
 
 class FromNotAllowed(InvalidRequest):
     """from is neither an address of the connected mailbox nor in one of the provider's domains. Nothing was sent."""
 
     code = "from_not_allowed"
-
-
-@dataclass(frozen=True)
-class Provider:
-    """What the rule needs to know of the account's own provider."""
-
-    address: str
-    domains: Collection[str]
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,7 @@ def decide(kind: Kind, from_address: str | None, connection: Connection | None, 
         return Sender("outlook", asked_from, "bulk_from_outlook")
     if provider is None:
         raise ProviderNotConfigured
-    if asked_from.rpartition("@")[2].casefold() not in {d.casefold() for d in provider.domains}:
+    if not provider.may_send_as(asked_from):
         raise FromNotAllowed
     return Sender("provider", asked_from, "bulk_from_other")
 
@@ -77,4 +68,4 @@ def _through(provider: Provider | None, rule: str) -> Sender:
         )
     if provider is None:
         raise ProviderNotConfigured
-    return Sender("provider", provider.address, rule)
+    return Sender("provider", provider.sender.address, rule)

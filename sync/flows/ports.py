@@ -8,6 +8,7 @@ the OutsideError family of `domain.errors`.
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from sync.domain.event import Answer, Event, NewEvent
 from sync.domain.mail import MailboxMessage, MailContent
 from sync.domain.message import Message, Thread
 from sync.domain.outgoing import AcceptedSend, Draft, OutgoingFile
+from sync.domain.provider import Email, Provider, ServerReply
 from sync.domain.sign_in import Grant, LastSignIn, SignIn
 from sync.domain.thread_rule import Anchor, KeyKind
 from sync.jobs import Job
@@ -296,6 +298,56 @@ class Mail(Protocol):
 
     async def find_stamped(self, connection: Connection, stamp: str) -> MailboxMessage | None:
         """The message that carries our stamp: a draft, or its copy in Sent Items, wherever it is by now."""
+
+
+class Providers(Protocol):
+    """The accounts' own email providers, their passwords sealed."""
+
+    async def of_account(self, account_id: str) -> Provider | None:
+        """The account's provider, its password unsealed; raises OperatorAlarm where that can't be done."""
+
+    async def save(self, provider: Provider) -> Provider:
+        """Put it in the place of whatever was there."""
+
+    async def remove(self, account_id: str) -> None:
+        """Forget it; no error where there is none."""
+
+
+class Submission(Protocol):
+    """
+    An email offered to a server (RFC 5321 3.3), its recipients asked for, and nothing of it handed over yet.
+
+    Each recipient is in one of the three: `accepted`; `deferred`, to be asked again later; `refused` for good.
+    """
+
+    accepted: tuple[str, ...]
+    deferred: Mapping[str, ServerReply]
+    refused: Mapping[str, ServerReply]
+
+    async def hand_over(self) -> None:
+        """
+        Hand the email over for the accepted recipients, once.
+
+        Raises Declined (5yz) and Throttled (4yz) where the server said that it did not take it, Unclear where no answer came after
+        it had all of it: then the email may have gone, and nothing but the server knows.
+        """
+
+
+class Smtp(Protocol):
+    """Submission to an account's provider (RFC 6409)."""
+
+    async def check(self, provider: Provider) -> None:
+        """Connect, encrypt and log in, and send nothing; raises as `submission`."""
+
+    def submission(
+        self, provider: Provider, email: Email, recipients: Sequence[str]
+    ) -> AbstractAsyncContextManager[Submission]:
+        """
+        Connect, log in, and offer the email to these recipients; leaving the context closes the connection.
+
+        Entering raises Declined where the server or our own rule about addresses says no for good, with the server's words in
+        `detail`; Throttled where the server says "later"; Unclear where it could not be reached. Nothing was sent then.
+        """
 
 
 class Subscriptions(Protocol):

@@ -6,11 +6,16 @@ import pytest
 
 from sync.domain.connection import Connection, DefaultSender, State
 from sync.domain.errors import ConnectionNeedsReconnect, ProviderNotConfigured, Refusal
-from sync.domain.sender_rule import FromNotAllowed, Kind, Provider, Sender, decide
+from sync.domain.mail import Address
+from sync.domain.outgoing import Kind
+from sync.domain.provider import Provider
+from sync.domain.sender_rule import FromNotAllowed, Sender, decide
 from tests.unit.sample_mail import connection
 
 OWN, ALIAS, OTHER = "anna@contoso.example", "a.berger@contoso.example", "news@acme.example"
-PROVIDER = Provider("crm@acme.example", ["acme.example", "mail.acme.example"])
+PROVIDER = Provider(
+    "acme", "smtp.acme.example", 587, "starttls", Address("crm@acme.example"), ("acme.example", "mail.acme.example")
+)
 
 CONNECTED = connection()
 CONNECTING = connection(state=State.CONNECTING)
@@ -23,7 +28,7 @@ NEVER = None
 OUTLOOK = Sender("outlook", OWN, "individual_outlook")
 
 
-def provider(rule: str, address: str = PROVIDER.address) -> Sender:
+def provider(rule: str, address: str = PROVIDER.sender.address) -> Sender:
     """Through the provider, by this rule."""
     return Sender("provider", address, rule)
 

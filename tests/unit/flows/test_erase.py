@@ -7,8 +7,7 @@ import pytest
 
 from sync.domain.connection import Connection, Erased, State
 from sync.domain.errors import IdempotencyKeyReused, NotFound
-from sync.domain.outgoing import Outgoing
-from sync.domain.sender_rule import Kind
+from sync.domain.outgoing import Kind, Outgoing
 from sync.jobs import DeliverEvent
 from tests.unit.flows.conftest import DANA
 from tests.unit.flows.erasing import BOB, CARL, EVE, OF_A_CONVERSATION, ErasingWorld

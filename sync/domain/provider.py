@@ -1,0 +1,79 @@
+"""
+The account's own email provider: an SMTP server for what does not go through Outlook, and an email as it is handed to one.
+
+Nothing here opens a connection: `adapters/smtp.py` does.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from sync.domain.body import Body
+from sync.domain.mail import Address
+from sync.domain.outgoing import OutgoingFile
+
+#: `starttls`: encrypted by STARTTLS (RFC 3207); `tls`: from the first byte (RFC 8314); `none`: only on this machine itself.
+Security = Literal["starttls", "tls", "none"]
+
+
+@dataclass(frozen=True)
+class Provider:
+    """
+    How an account's provider is reached, and what may be sent through it. `version` is the stored row's etag.
+
+    username: empty where the server asks for none. sender: what stands in From where an email names none of its own.
+    domains: lower case; other addresses of these may stand in From, too.
+    """
+
+    account_id: str
+    host: str
+    port: int
+    security: Security
+    sender: Address
+    domains: tuple[str, ...] = ()
+    username: str = ""
+    password: str = field(default="", repr=False)
+    #: when its server last took our connection and login
+    checked_at: datetime | None = None
+    version: str | None = field(default=None, compare=False)
+
+    def may_send_as(self, address: str) -> bool:
+        """Whether an address may stand in From: the provider's own, or one of its domains."""
+        asked = address.strip().casefold()
+        return asked == self.sender.key or asked.rpartition("@")[2] in self.domains
+
+
+@dataclass(frozen=True)
+class Email:
+    """
+    One email as it is handed to a server. `message_id` with its angle brackets; the same on every try, as is `date`.
+
+    Blind copies are not part of it: they are among the recipients of the submission alone.
+    """
+
+    message_id: str
+    date: datetime
+    sender: Address
+    to: tuple[Address, ...]
+    subject: str
+    body: Body
+    cc: tuple[Address, ...] = ()
+    files: tuple[OutgoingFile, ...] = ()
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ServerReply:
+    """What a server said (RFC 5321 4.2): `code` as 550, and its own words, which may begin with a status as 5.1.1 (RFC 3463)."""
+
+    code: int
+    words: str
+
+    @property
+    def permanent(self) -> bool:
+        """5yz: asking again changes nothing."""
+        return self.code >= 500
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.words}".strip()
