@@ -328,8 +328,8 @@ class Submission(Protocol):
         """
         Hand the email over for the accepted recipients, once.
 
-        Raises Declined (5yz) and Throttled (4yz) where the server said that it did not take it, Unclear where no answer came after
-        it had all of it: then the email may have gone, and nothing but the server knows.
+        Raises Declined (5yz) and Throttled (4yz) where the server said that it did not take it, Unclear where no answer came
+        after it had all of it: then the email may have gone, and nothing but the server knows.
         """
 
 
