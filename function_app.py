@@ -149,11 +149,43 @@ async def http_settings_delete(req: func.HttpRequest, context: func.Context) -> 
 @app.route(route=f"{ACCOUNT}/messages", methods=["POST"])
 @api.endpoint
 async def http_send_message(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    from sync.api.models import SendRequest, read
+    from sync.api.models import send_request
 
     account_id, key, body = api.account_of(req), api.idempotency_key(req), api.json_body(req)
-    outgoing = read(SendRequest, body).outgoing()
-    return api.answer(await flows.accept.accept(account_id, key, outgoing, api.request_hash(body)), 202)
+    accepted = await flows.accept.accept(account_id, key, send_request(body).outgoing(), api.request_hash(body))
+    return api.answer(api.accepted_json(accepted), 202)
+
+
+@app.route(route=f"{ACCOUNT}/messages/resolve-sender", methods=["POST"])
+@api.endpoint
+async def http_resolve_sender(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api.models import ResolveSenderRequest, read
+
+    body = read(ResolveSenderRequest, api.json_body(req))
+    door = await flows.senders.resolve(api.account_of(req), body.user_id, body.kind, body.from_)
+    return api.answer(api.sender_json(door.sender))
+
+
+@app.route(route=f"{ACCOUNT}/messages/{{message_id}}/cancel", methods=["POST"])
+@api.endpoint
+async def http_cancel_message(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    account_id, message_id = api.account_of(req), req.route_params["message_id"]
+    await flows.cancel.message(account_id, message_id)
+    return api.answer(api.whole_message_json(*await flows.show.message(account_id, message_id)))
+
+
+@app.route(route=f"{ACCOUNT}/batches/{{batch_id}}", methods=["GET"])
+@api.endpoint
+async def http_get_batch(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    batch, counts = await flows.batches.batch(api.account_of(req), req.route_params["batch_id"])
+    messages = await flows.batches.messages(batch) if api.wants_messages(req) else None
+    return api.answer(api.batch_json(batch, counts, messages))
+
+
+@app.route(route=f"{ACCOUNT}/batches/{{batch_id}}/cancel", methods=["POST"])
+@api.endpoint
+async def http_cancel_batch(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return api.answer(api.batch_json(*await flows.cancel.batch(api.account_of(req), req.route_params["batch_id"])))
 
 
 @app.route(route=f"{ACCOUNT}/messages/{{message_id}}", methods=["GET"])
@@ -257,6 +289,11 @@ async def queue_mailbox_watch(msg: func.QueueMessage) -> None:
 @app.queue_trigger(arg_name="msg", queue_name=jobs.MAILBOX_CATCH_UP, connection=STORAGE)
 async def queue_mailbox_catch_up(msg: func.QueueMessage) -> None:
     await flows.catching_up.look_through(jobs.CatchUp.from_json(msg.get_body().decode()))
+
+
+@app.queue_trigger(arg_name="msg", queue_name=jobs.MAIL_BATCHES, connection=STORAGE)
+async def queue_mail_batch(msg: func.QueueMessage) -> None:
+    await flows.bulk.go_on(jobs.SendBatch.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.MAIL_SENDS, connection=STORAGE)

@@ -10,11 +10,12 @@ from typing import ClassVar, Self
 
 MAILBOX_WATCH = "mailbox-watch"
 MAILBOX_CATCH_UP = "mailbox-catch-up"
+MAIL_BATCHES = "mail-batches"
 MAIL_SENDS = "mail-sends"
 MAIL_CHANGES = "mail-changes"
 CRM_DELIVERIES = "crm-deliveries"
 ERASURES = "erasures"
-QUEUES = (MAILBOX_WATCH, MAILBOX_CATCH_UP, MAIL_SENDS, MAIL_CHANGES, CRM_DELIVERIES, ERASURES)
+QUEUES = (MAILBOX_WATCH, MAILBOX_CATCH_UP, MAIL_BATCHES, MAIL_SENDS, MAIL_CHANGES, CRM_DELIVERIES, ERASURES)
 POISON_SUFFIX = "-poison"
 
 
@@ -81,6 +82,15 @@ class CatchUp(Job):
 
 
 @dataclass(frozen=True)
+class SendBatch(Job):
+    """Give the next emails of a bulk send their turn."""
+
+    queue: ClassVar[str] = MAIL_BATCHES
+    account_id: str
+    batch_id: str
+
+
+@dataclass(frozen=True)
 class SendMail(Job):
     """Bring an accepted message a step nearer to being sent."""
 
@@ -139,5 +149,5 @@ class EraseUser(Job):
 
 
 JOB_OF_QUEUE: dict[str, type[Job]] = {
-    job.queue: job for job in (WatchMailbox, CatchUp, SendMail, MailChange, DeliverEvent, EraseUser)
+    job.queue: job for job in (WatchMailbox, CatchUp, SendBatch, SendMail, MailChange, DeliverEvent, EraseUser)
 }

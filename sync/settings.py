@@ -15,11 +15,12 @@ from datetime import timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
-from sync.domain import subscription
+from sync.domain import pace, subscription
 from sync.domain.sign_in import origin_of
 
 GRAPH = "https://graph.microsoft.com/v1.0"
 AUTHORITY = "https://login.microsoftonline.com/organizations"
+MAX_MESSAGES_PER_MINUTE = 3_600
 DEFAULT_SUBSCRIPTION_MINUTES = 8_640  # six days: a day below the most that Graph allows
 
 
@@ -53,6 +54,8 @@ class Settings:
     signing_keys: tuple[bytes, ...]
     subscription_lifetime: timedelta
     forwarded_messages: Literal["sync", "withhold"]
+    #: emails of bulk sends, and others beside them, that leave through one mailbox in a minute
+    outlook_messages_per_minute: int
 
     def __repr__(self) -> str:
         return f"Settings(public_base_url={self.public_base_url!r}, …)"
@@ -96,6 +99,9 @@ def read(environment: Mapping[str, str]) -> Settings:
         signing_keys=reader.listed("SIGNING_KEYS", _signing_key),
         subscription_lifetime=timedelta(minutes=minutes),
         forwarded_messages=reader.choice("FORWARDED_MESSAGES", ("sync", "withhold"), "sync"),  # type: ignore[arg-type]
+        outlook_messages_per_minute=reader.number(
+            "OUTLOOK_MESSAGES_PER_MINUTE", pace.PER_MINUTE, low=1, high=MAX_MESSAGES_PER_MINUTE
+        ),
     )
     if reader.problems:
         raise ConfigurationError(reader.problems)

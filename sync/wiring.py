@@ -36,14 +36,20 @@ if TYPE_CHECKING:
     from sync.adapters.tables import Tables
     from sync.adapters.tokens import SealedTokens
     from sync.flows.accept import Accept
+    from sync.flows.batches import Batches
+    from sync.flows.bulk import Bulk
+    from sync.flows.cancel import Cancel
     from sync.flows.catch_up import CatchingUp
     from sync.flows.connect import Connect
     from sync.flows.deliver import Deliver
     from sync.flows.disconnect import Disconnect
     from sync.flows.erase import Erase
+    from sync.flows.outcome import Outcomes
+    from sync.flows.pacing import Pacing
     from sync.flows.receive import Receive
     from sync.flows.reconnect import Reconnect
     from sync.flows.send import Send
+    from sync.flows.sender import Senders
     from sync.flows.settings_page import SettingsPage
     from sync.flows.show import Show
     from sync.flows.sign_in_end import SignInEnds
@@ -182,29 +188,69 @@ class Wiring:
         )
 
     @cached_property
+    def senders(self) -> "Senders":
+        """The sender rule."""
+        from sync.flows.sender import Senders
+
+        return Senders(self._connections, self._providers)
+
+    @cached_property
     def accept(self) -> "Accept":
         """Taking sends over."""
         from sync.flows.accept import Accept
 
-        return Accept(self._connections, self._journal, self._content, self._work, now)
+        return Accept(self.senders, self._journal, self._content, self._work, now)
 
     @cached_property
-    def send(self) -> "Send":
-        """Sending through the mailbox."""
-        from sync.flows.draft import Drafting
-        from sync.flows.send import Send
+    def batches(self) -> "Batches":
+        """Looking at what was asked to be sent."""
+        from sync.flows.batches import Batches
 
-        return Send(
+        return Batches(self._journal, self._content, now)
+
+    @cached_property
+    def cancel(self) -> "Cancel":
+        """Taking back what is not yet sent."""
+        from sync.flows.cancel import Cancel
+
+        return Cancel(self.batches, self._journal, self._work, now)
+
+    @cached_property
+    def bulk(self) -> "Bulk":
+        """The turns of the emails of bulk sends."""
+        from sync.flows.bulk import Bulk
+
+        return Bulk(
             connections=self._connections,
-            anchors=self._anchors,
             journal=self._journal,
             content=self._content,
             work=self._work,
+            pacing=self._pacing,
+            outcomes=self._outcomes,
+            clock=now,
+        )
+
+    @cached_property
+    def send(self) -> "Send":
+        """Sending, through either door."""
+        from sync.flows.draft import Drafting
+        from sync.flows.send import Send
+        from sync.flows.through_outlook import ThroughOutlook
+        from sync.flows.through_provider import ThroughProvider
+
+        outlook = ThroughOutlook(
+            connections=self._connections,
+            anchors=self._anchors,
+            journal=self._journal,
             mail=self._mail,
             drafting=Drafting(self._anchors, self._journal, self._content, self._mail),
+            pacing=self._pacing,
+            outcomes=self._outcomes,
             reconnect=self._reconnect,
             clock=now,
         )
+        provider = ThroughProvider(self._providers, self._journal, self._content, self._smtp, self._outcomes, now)
+        return Send(self._journal, self._work, outlook, provider, self._outcomes, now)
 
     @cached_property
     def receive(self) -> "Receive":
@@ -243,7 +289,7 @@ class Wiring:
         """What the CRM can look up."""
         from sync.flows.show import Show
 
-        return Show(self._connections, self.sign_in_ends, self._journal, self._content, self._work)
+        return Show(self._connections, self.sign_in_ends, self._journal, self._content, self._work, self.batches)
 
     @cached_property
     def sweep(self) -> "Sweep":
@@ -259,6 +305,19 @@ class Wiring:
         from sync.flows.reconnect import Reconnect
 
         return Reconnect(self._connections, self._journal, self._work, now)
+
+    @cached_property
+    def _outcomes(self) -> "Outcomes":
+        from sync.flows.outcome import Outcomes
+
+        return Outcomes(self._connections, self._journal, self._content, self._work, now)
+
+    @cached_property
+    def _pacing(self) -> "Pacing":
+        from sync.adapters.paces import PacesTable
+        from sync.flows.pacing import Pacing
+
+        return Pacing(PacesTable(self._tables), self._journal, now, self.settings.outlook_messages_per_minute)
 
     @cached_property
     def _tables(self) -> "Tables":

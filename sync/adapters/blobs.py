@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from azure.core import MatchConditions
@@ -24,6 +24,8 @@ from azure.core.exceptions import (
 from azure.storage.blob import StorageErrorCode
 from azure.storage.blob.aio import BlobLeaseClient, BlobServiceClient, ContainerClient
 
+from sync.adapters.rows import plain, typed
+from sync.domain.batch import Letter
 from sync.domain.body import Body
 from sync.domain.errors import Conflict, NotFound
 
@@ -174,6 +176,15 @@ class MailContentBlobs:
         """A stored body."""
         stored = json.loads(await self.file(name))
         return Body(stored["html"], stored["text"])
+
+    async def put_letters(self, account_id: str, connection_id: str, batch_id: str, letters: Sequence[Letter]) -> str:
+        """Store the letters of a batch; returns their name."""
+        content = json.dumps([plain(letter) for letter in letters], separators=(",", ":")).encode()
+        return await self._put(f"{_folder(account_id, connection_id)}letters/{batch_id}", content)
+
+    async def letters(self, name: str) -> tuple[Letter, ...]:
+        """Stored letters."""
+        return tuple(typed(Letter, letter) for letter in json.loads(await self.file(name)))
 
     async def put_file(self, account_id: str, connection_id: str, attachment_id: str, content: bytes) -> str:
         """Store a file; returns its name."""

@@ -131,6 +131,10 @@ class GraphMail:
         messages = [shapes.mailbox_message(m) for m in found.json()["value"]]
         return min(messages, key=lambda m: m.is_draft, default=None)
 
+    async def discard(self, connection: Connection, draft_id: str) -> None:
+        """Delete a draft; raises Gone where it is not there any more (https://learn.microsoft.com/graph/api/message-delete)."""
+        await self._graph.request(connection, "DELETE", _message(draft_id))
+
 
 def _message(graph_id: str) -> str:
     return f"/me/messages/{quote(graph_id, safe='')}"

@@ -8,6 +8,7 @@ The table `journal`: messages, threads and the feed of events, a partition for e
     thread|<id>                      a thread
     contact|<contact>|<thread>       the threads of a contact
     key|<hash>                       what was accepted under an idempotency key
+    batch|<id>                       a batch; its messages' ids begin alike, so that they stand together
     last                             a hint at the last number of the feed
 
 Events, threads and keys have a column with the user they are about, so that storage finds those of one user.
@@ -19,7 +20,8 @@ number is tried only if the one before it is taken, so that the feed has no hole
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -27,6 +29,7 @@ from typing import Any
 from sync.adapters.rows import Row, columns_of, value_of
 from sync.adapters.tables import Change, Tables, TransactionConflict
 from sync.domain import ids
+from sync.domain.batch import Batch
 from sync.domain.errors import Conflict, NotFound
 from sync.domain.event import Event, NewEvent, about
 from sync.domain.ids import key_hash
@@ -50,17 +53,22 @@ class JournalTable:
         return await self._get(AcceptedSend, account_id, f"key|{key}")
 
     async def accept(
-        self, account_id: str, send: AcceptedSend, message: Message, thread: Thread | None, *, expires_at: datetime
+        self,
+        account_id: str,
+        send: AcceptedSend,
+        batch: Batch,
+        message: Message | None = None,
+        thread: Thread | None = None,
+        *,
+        expires_at: datetime,
     ) -> AcceptedSend:
-        """Insert key, message and (where it begins one) thread, all or nothing; returns what stands under the key then."""
+        """Insert key, batch, and what else is given, all or nothing; returns what stands under the key then."""
         changes: list[Change] = [
             ("create", _accepted_row(account_id, send, expires_at)),
-            ("create", _message_row(message)),
-            ("create", _index_row(message)),
+            ("create", _batch_row(batch)),
         ]
-        if thread is not None:
-            changes.append(("create", _thread_row(thread)))
-            await self._index_contacts(thread)
+        if message is not None:
+            changes += await self._beginning(message, thread)
         try:
             await self._table.transact(changes)
         except TransactionConflict:
@@ -69,6 +77,50 @@ class JournalTable:
                 raise
             return before
         return send
+
+    async def batch(self, account_id: str, batch_id: str) -> Batch | None:
+        """The batch with this id."""
+        return await self._get(Batch, account_id, f"batch|{batch_id}", versioned=True)
+
+    async def save_batch(self, batch: Batch) -> Batch:
+        """Replace the version read."""
+        return replace(batch, version=await self._table.replace(_batch_row(batch), batch.version or "*"))
+
+    async def release(self, message: Message, thread: Thread | None) -> Message:
+        """Insert a message of a batch, and the thread it begins, all or nothing; returns the message as it was inserted first."""
+        with contextlib.suppress(TransactionConflict):
+            await self._table.transact(await self._beginning(message, thread))
+        inserted = await self.message(message.account_id, message.message_id)
+        if inserted is None:
+            raise Conflict
+        return inserted
+
+    async def in_batch(self, account_id: str, batch_id: str, *, unfinished: bool = False) -> list[Message]:
+        """The messages of a batch that have had their turn, in its order; or only those of them that are not final."""
+        found = [value_of(Message, row, version) async for row, version in self._of_batch(account_id, batch_id)]
+        return [message for message in found if not (unfinished and message.status.final)]
+
+    async def count_in_batch(self, account_id: str, batch_id: str) -> dict[str, int]:
+        """How many messages of a batch that have had their turn are in each status."""
+        rows = self._of_batch(account_id, batch_id, select=["status"])
+        return dict(Counter([str(row["status"]) async for row, _ in rows]))
+
+    async def _beginning(self, message: Message, thread: Thread | None) -> list[Change]:
+        """What inserts a message, and the thread it begins."""
+        changes: list[Change] = [("create", _message_row(message))]
+        if message.thread_id:
+            changes.append(("create", _index_row(message)))
+        if thread is not None:
+            changes.append(("create", _thread_row(thread)))
+            await self._index_contacts(thread)
+        return changes
+
+    def _of_batch(
+        self, account_id: str, batch_id: str, select: list[str] | None = None
+    ) -> AsyncIterator[tuple[Row, str]]:
+        prefix = f"message|{ids.messages_of_batch(batch_id)}"
+        where = "PartitionKey eq @account and RowKey gt @first and RowKey lt @end"
+        return self._table.query(where, select=select, account=account_id, first=prefix, end=_end(prefix))
 
     async def message(self, account_id: str, message_id: str) -> Message | None:
         """The message with this id."""
@@ -139,7 +191,9 @@ class JournalTable:
                 ("create", _row(account_id, told, sequence=sequence)),
             ]
             if message is not None:
-                changes += [("upsert", _message_row(message)), ("upsert", _index_row(message))]
+                changes.append(("upsert", _message_row(message)))
+                if message.thread_id:
+                    changes.append(("upsert", _index_row(message)))
             try:
                 await self._table.transact(changes)
             except TransactionConflict as conflict:
@@ -203,22 +257,26 @@ class JournalTable:
         """Remove a message and its place in its thread; no error where it is gone."""
         # The message first: what its thread does not lead to any more would never be found again.
         await self._table.delete(message.account_id, f"message|{message.message_id}")
-        await self._table.delete(message.account_id, _index_row(message)["RowKey"])
+        if message.thread_id:
+            await self._table.delete(message.account_id, _index_row(message)["RowKey"])
 
-    async def blank_accepted(self, account_id: str, user_id: str) -> None:
-        """Take everybody's names and addresses out of what was accepted of this user, as far as its messages are gone."""
+    async def blank_batches(self, account_id: str, user_id: str, connections: Collection[str]) -> None:
+        """Take everybody's names out of what was accepted of this user for these connections, and end what waits."""
 
-        async def blank(row: Row, version: str) -> None:
-            send = value_of(AcceptedSend, row)
-            blanked = send.blank()
-            if blanked == send or any([await self.message(account_id, name) for name in send.message_ids]):
-                return
-            with contextlib.suppress(Conflict):  # another look was first
-                await self._table.replace(_accepted_row(account_id, blanked, row["expires_at"]), version)
+        async def blank(batch: Batch) -> None:
+            current: Batch | None = batch
+            while current is not None and not current.erased:
+                try:
+                    await self.save_batch(current.blank())
+                except Conflict:  # its emails are having their turns
+                    current = await self.batch(account_id, batch.batch_id)
+                else:
+                    return
 
-        rows = [found async for found in self._of_user(account_id, "key|", user_id)]
-        for some in itertools.batched(rows, AT_ONCE, strict=False):
-            await asyncio.gather(*(blank(row, version) for row, version in some))
+        rows = [value_of(Batch, row, version) async for row, version in self._of_user(account_id, "batch|", user_id)]
+        going = [batch for batch in rows if batch.connection_id in connections and not batch.erased]
+        for some in itertools.batched(going, AT_ONCE, strict=False):
+            await asyncio.gather(*(blank(batch) for batch in some))
 
     async def _index_contacts(self, thread: Thread) -> None:
         """Not in a transaction, which holds 100 rows at most: an entry that leads to no thread is passed over."""
@@ -277,6 +335,10 @@ def _event_row(event: Event) -> Row:
 
 def _accepted_row(account_id: str, send: AcceptedSend, expires_at: datetime) -> Row:
     return _row(account_id, f"key|{send.key}", user=send.user_id, expires_at=expires_at, **columns_of(send))
+
+
+def _batch_row(batch: Batch) -> Row:
+    return _row(batch.account_id, f"batch|{batch.batch_id}", user=batch.user_id, **columns_of(batch))
 
 
 def _message_row(message: Message) -> Row:

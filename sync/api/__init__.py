@@ -11,13 +11,16 @@ The HTTP edge, all that the entry functions need of it.
 
 from sync.api.answers import (
     accepted,
+    accepted_json,
     answer,
+    batch_json,
     connection_json,
     connection_or_none,
     deleted_json,
     event_json,
     events_json,
     file,
+    sender_json,
     settings_json,
     status_json,
     thread_json,
@@ -36,17 +39,20 @@ from sync.api.requests import (
     settings_token,
     user_of,
     wants_erase,
+    wants_messages,
 )
 from sync.domain.event import rfc3339, whole_message_json
 from sync.domain.outgoing import request_hash
 
 __all__ = [
     "accepted",
+    "accepted_json",
     "account_of",
     "admin_consent_page",
     "answer",
     "approved_sign_in",
     "asset",
+    "batch_json",
     "binding_of",
     "browser_page",
     "connection_json",
@@ -62,6 +68,7 @@ __all__ = [
     "redirect",
     "request_hash",
     "rfc3339",
+    "sender_json",
     "sequence_after",
     "settings_json",
     "settings_page",
@@ -72,5 +79,6 @@ __all__ = [
     "user_of",
     "validation",
     "wants_erase",
+    "wants_messages",
     "whole_message_json",
 ]

@@ -3,17 +3,20 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import quote
 
 import azure.functions as func
 
 from sync.domain import errors
+from sync.domain.batch import Batch
 from sync.domain.body import Body
 from sync.domain.connection import Connection, Erased
-from sync.domain.event import Event, Json, rfc3339, whole_message_json
+from sync.domain.event import Event, Json, problem_json, rfc3339, whole_message_json
 from sync.domain.message import Attachment, Message, Thread
 from sync.domain.notification import usable_validation_token
+from sync.domain.sender_rule import Sender
 from sync.domain.settings_page import View
 from sync.domain.sign_in import SignInEnd
 
@@ -134,6 +137,47 @@ def events_json(events: list[Event], after: int, has_more: bool) -> Json:
     """A page of the feed."""
     next_after = events[-1].sequence if events else after
     return {"events": [e.payload() for e in events], "next_after": next_after, "has_more": has_more}
+
+
+def sender_json(sender: Sender) -> Json:
+    """The answer of the sender rule."""
+    return {"via": sender.via, "address": sender.address, "rule": sender.rule, "syncs": sender.syncs}
+
+
+def accepted_json(accepted: Json) -> Json:
+    """The answer to a send."""
+    at = accepted.get("send_at")
+    return accepted | ({"send_at": rfc3339(at)} if isinstance(at, datetime) else {})
+
+
+def batch_json(batch: Batch, counts: Mapping[str, int], messages: list[Message] | None = None) -> Json:
+    """A batch and how far it is, with its messages where they are given."""
+    shown: Json = {
+        "batch_id": batch.batch_id,
+        "kind": batch.kind,
+        "user_id": batch.user_id,
+        "sender": {"via": batch.sender.via, "address": batch.sender.address or None, "rule": batch.sender.rule},
+        "subject": batch.subject,
+        "total": batch.size,
+        "counts": dict(counts),
+        "finished": not counts["queued"] and not counts["sending"],
+        "accepted_at": rfc3339(batch.accepted_at),
+        "send_at": rfc3339(batch.send_at),
+        "cancelled_at": rfc3339(batch.cancelled_at),
+    }
+    if messages is not None:
+        shown["messages"] = [_in_batch_json(message) for message in messages]
+    return shown
+
+
+def _in_batch_json(message: Message) -> Json:
+    shown: Json = {
+        "message_id": message.message_id,
+        "thread_id": message.thread_id or None,
+        "status": message.status.value,
+        "to": [{"address": a.address, "name": a.name or None} for a in message.to],
+    }
+    return shown | ({"problem": problem_json(message)} if message.problem else {})
 
 
 def deleted_json(connection: Connection) -> Json:

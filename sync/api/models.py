@@ -9,11 +9,11 @@ import json
 from typing import Annotated, Any, Literal
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sync.domain.errors import InvalidRequest
 from sync.domain.message import Contact
-from sync.domain.outgoing import Outgoing, OutgoingFile
+from sync.domain.outgoing import Kind, Outgoing, OutgoingFile
 
 #: Rows are written by walking their values, so nesting has an end well before Python's.
 MAX_METADATA_DEPTH = 32
@@ -52,6 +52,14 @@ def _nested_at_most(levels: int, value: object) -> bool:
     return levels > 0 and all(_nested_at_most(levels - 1, member) for member in members)
 
 
+def _time(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("This is no time (RFC 3339), as 2026-03-02T09:00:00Z.")
+    return value
+
+
+#: A time of RFC 3339, with its zone; pydantic takes numbers, too.
+Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_time)]
 EmailAddress = Annotated[str, Field(max_length=320), AfterValidator(_address)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -97,6 +105,23 @@ class Recipient(_Body):
         return Contact(self.address, self.name or "", self.contact_id or "")
 
 
+class BulkRecipient(_Body):
+    """Somebody who gets an email of a bulk send."""
+
+    address: Annotated[str, Field(max_length=320)]
+    name: Annotated[str, Field(max_length=200)] | None = None
+    contact_id: Annotated[str, Field(max_length=200)] | None = None
+
+    def checked(self) -> tuple[Contact, str]:
+        """The same as a value of ours, and why no email can go there; empty: one can."""
+        name, contact_id = self.name or "", self.contact_id or ""
+        try:
+            return Contact(_address(self.address), name, contact_id), ""
+        except ValueError as error:
+            # Shown back to the CRM, never written into a header.
+            return Contact(self.address, name, contact_id), str(error)
+
+
 class File(_Body):
     """A file to send."""
 
@@ -107,13 +132,9 @@ class File(_Body):
     content_id: Annotated[str, Field(max_length=200)] | None = None
 
 
-class SendRequest(_Body):
-    """`POST …/messages`."""
-
-    kind: Literal["individual", "bulk", "workflow"]
+class _Send(_Body):
     user_id: Id
     from_: Annotated[EmailAddress | None, Field(alias="from")] = None
-    to: list[Recipient]
     cc: list[Recipient] = []
     bcc: list[Recipient] = []
     subject: str
@@ -122,14 +143,14 @@ class SendRequest(_Body):
     thread_id: Annotated[str, Field(max_length=64)] | None = None
     attachments: list[File] = []
     metadata: Annotated[dict[str, Any], AfterValidator(_metadata)] = {}
+    send_at: Time | None = None
 
-    def outgoing(self) -> Outgoing:
-        """The same as a value of ours, files decoded."""
+    def _outgoing(self, kind: Kind, to: tuple[Contact, ...], unusable: dict[int, str]) -> Outgoing:
         return Outgoing(
-            kind=self.kind,
+            kind=kind,
             user_id=self.user_id,
             from_address=self.from_,
-            to=tuple(p.contact() for p in self.to),
+            to=to,
             cc=tuple(p.contact() for p in self.cc),
             bcc=tuple(p.contact() for p in self.bcc),
             subject=self.subject,
@@ -141,7 +162,46 @@ class SendRequest(_Body):
                 for f in self.attachments
             ),
             metadata=self.metadata,
+            send_at=self.send_at,
+            unusable=unusable,
         )
+
+
+class SendRequest(_Send):
+    """`POST …/messages` for one email. An answer (`thread_id`) may leave `to` out."""
+
+    kind: Literal["individual", "workflow"]
+    to: list[Recipient] = []
+
+    def outgoing(self) -> Outgoing:
+        """The same as a value of ours, files decoded."""
+        return self._outgoing(self.kind, tuple(p.contact() for p in self.to), {})
+
+
+class BulkRequest(_Send):
+    """`POST …/messages` for one email to each of `to`. An address that is none keeps back its own email alone."""
+
+    kind: Literal["bulk"]
+    to: list[BulkRecipient]
+
+    def outgoing(self) -> Outgoing:
+        """The same as a value of ours, files decoded."""
+        found = [p.checked() for p in self.to]
+        problems = {i: problem for i, (_, problem) in enumerate(found) if problem}
+        return self._outgoing(self.kind, tuple(contact for contact, _ in found), problems)
+
+
+def send_request(value: dict[str, Any]) -> SendRequest | BulkRequest:
+    """The body of a send; raises InvalidRequest. What is no kind at all is refused by the model for one email."""
+    return read(BulkRequest, value) if value.get("kind") == "bulk" else read(SendRequest, value)
+
+
+class ResolveSenderRequest(_Body):
+    """`POST …/messages/resolve-sender`."""
+
+    kind: Literal["individual", "bulk", "workflow"]
+    user_id: Id
+    from_: Annotated[EmailAddress | None, Field(alias="from")] = None
 
 
 def read[T: BaseModel](model: type[T], value: object) -> T:

@@ -41,7 +41,7 @@ STATUS: dict[type[errors.SyncError], HTTPStatus] = {
     errors.ConnectionNeedsReconnect: HTTPStatus.CONFLICT,
     errors.ProviderNotConfigured: HTTPStatus.CONFLICT,
     errors.ThreadStopped: HTTPStatus.CONFLICT,
-    errors.NotOfferedYet: HTTPStatus.NOT_IMPLEMENTED,
+    errors.NotCancellable: HTTPStatus.CONFLICT,
 }
 
 Handler = Callable[..., Awaitable[func.HttpResponse]]

@@ -80,11 +80,21 @@ def sequence_after(req: func.HttpRequest) -> int:
 
 
 def wants_erase(req: func.HttpRequest) -> bool:
-    """The `erase` of a delete: whether what was synced is to be erased, too. Anything but true and false is refused."""
-    text = req.params.get("erase", "false")
+    """The `erase` of a delete: whether what was synced is to be erased, too."""
+    return _yes(req, "erase", "Nothing was deleted.")
+
+
+def wants_messages(req: func.HttpRequest) -> bool:
+    """The `messages` of a batch: whether each of them is to be shown, too."""
+    return _yes(req, "messages", "")
+
+
+def _yes(req: func.HttpRequest, name: str, nothing: str) -> bool:
+    """A yes or no of the query, by default no. Anything but true and false is refused."""
+    text = req.params.get(name, "false")
     if text not in ("true", "false"):
         raise errors.InvalidRequest(
-            "erase is true or false. Nothing was deleted.", errors=[{"field": "erase", "message": text[:40]}]
+            f"{name} is true or false. {nothing}".strip(), errors=[{"field": name, "message": text[:40]}]
         )
     return bool(text == "true")
 

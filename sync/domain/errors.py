@@ -21,7 +21,7 @@ Everything that can go wrong, as a tree. A class's docstring is its default mess
     │   ├── ConnectionNeedsReconnect
     │   ├── ProviderNotConfigured
     │   ├── ThreadStopped
-    │   └── NotOfferedYet
+    │   └── NotCancellable
     ├── SignInLinkUnusable            the person in the browser: a link or callback that does not fit
     ├── OutsideError                  a neighbour (Graph, Entra ID) did not do what was asked
     │   ├── Throttled                 not done; try again after `retry_after`
@@ -157,7 +157,7 @@ class ConnectionNeedsReconnect(Refusal):
 
 
 class ProviderNotConfigured(Refusal):
-    """No connected mailbox takes this email and the account has no provider of its own. Nothing was sent. Connect the mailbox."""
+    """No mailbox takes this email, and the account has no provider. Nothing was sent. Connect the mailbox or set a provider."""
 
     code = "provider_not_configured"
 
@@ -168,10 +168,10 @@ class ThreadStopped(Refusal):
     code = "thread_stopped"
 
 
-class NotOfferedYet(Refusal):
-    """This part of the API does not exist yet. Nothing was done."""
+class NotCancellable(Refusal):
+    """This email may be on its way, or has ended already, so that it can't be cancelled. Its `status` says how it stands."""
 
-    code = "not_implemented"
+    code = "not_cancellable"
 
 
 class SignInLinkUnusable(SyncError):

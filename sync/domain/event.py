@@ -169,23 +169,24 @@ def connection_event(kind: EventType, connection: Connection, once: str, now: da
     )
 
 
-def message_event(kind: EventType, message: Message, body: Body, now: datetime) -> NewEvent:
-    """An event about a message, with as much of its body as an event holds."""
+def message_event(kind: EventType, message: Message, body: Body, now: datetime, once: str = "") -> NewEvent:
+    """An event about a message, with as much of its body as an event holds. `once`: which of several of its kind it is."""
     cut, truncated = for_event(body)
     data: Json = {"message": message_json(message, cut, truncated=truncated)}
     if message.problem:
-        data["problem"] = {"code": message.problem_code, "detail": message.problem}
+        data["problem"] = problem_json(message)
     # A send ends once: what is told of its end first is not contradicted later.
-    once = "outcome" if kind in ("message.sent", "message.failed") else kind
-    return NewEvent(message.account_id, kind, f"{once}|{message.message_id}", now, data)
+    name = "outcome" if kind in ("message.sent", "message.failed") else kind
+    once = f"{name}|{message.message_id}" + (f"|{once}" if once else "")
+    return NewEvent(message.account_id, kind, once, now, data)
 
 
 def message_json(message: Message, body: Body, *, truncated: bool) -> Json:
     """`data.message` of the contract."""
     return {
         "message_id": message.message_id,
-        "thread_id": message.thread_id,
-        "connection_id": message.connection_id,
+        "thread_id": message.thread_id or None,
+        "connection_id": message.connection_id or None,
         "user_id": message.user_id,
         "contact_ids": list(message.contact_ids),
         "direction": message.direction,
@@ -211,11 +212,19 @@ def message_json(message: Message, body: Body, *, truncated: bool) -> Json:
 def whole_message_json(message: Message, body: Body) -> Json:
     """A message as its own route shows it: the fields of `data.message` with the whole body, and its status."""
     shown = message_json(message, readable(body), truncated=False) | {"status": message.status.value}
+    if message.send_at is not None:
+        shown["send_at"] = rfc3339(message.send_at)
     if message.metadata:
         shown["metadata"] = message.metadata
     if message.problem:
-        shown["problem"] = {"code": message.problem_code, "detail": message.problem}
+        shown["problem"] = problem_json(message)
     return shown
+
+
+def problem_json(message: Message) -> Json:
+    """Why an email was not sent, or did not arrive, and what can be done about it."""
+    shown: Json = {"code": message.problem_code, "detail": message.problem}
+    return shown | ({"what_to_do": message.what_to_do} if message.what_to_do else {})
 
 
 def attachment_json(attachment: Attachment) -> Json:

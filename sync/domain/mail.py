@@ -103,6 +103,12 @@ def base_subject(subject: str) -> str:
     return " ".join(rest.split())
 
 
+def reply_subject(subject: str) -> str:
+    """The subject with a reply mark before it, unless it has a mark already."""
+    marked = _PREFIX.match(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", subject).casefold()))
+    return subject if marked else f"RE: {subject}"
+
+
 def message_ids(header: str) -> tuple[str, ...]:
     """
     The message ids of an In-Reply-To or References header, in order, each once (RFC 5322 3.6.4).

@@ -93,6 +93,11 @@ class Outbox:
     send_accepted: bool = False
     lease_until: datetime | None = None
     tries: int = 0
+    #: of a batch: when its turn came
+    released_at: datetime | None = None
+    #: recipients that the provider's server has taken the email for, and those that it refused
+    handed_over_to: tuple[str, ...] = ()
+    refused: tuple[Bounce, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,9 @@ class Message:
     via: Literal["outlook", "provider"] = "outlook"
     #: not before this time; None: at once
     send_at: datetime | None = None
+    #: of an answer through the provider: the thread's message ids, oldest first, and which of our messages it quotes
+    references: tuple[str, ...] = ()
+    quotes: str = ""
     #: where the sender wants answers; empty: to the sender
     reply_to: tuple[Address, ...] = ()
     bounces: tuple[Bounce, ...] = ()
@@ -143,6 +151,18 @@ class Message:
     def at(self) -> datetime:
         """When it happened, for the order within a thread."""
         return self.sent_at or self.received_at or self.accepted_at
+
+    @property
+    def due_at(self) -> datetime:
+        """When it was or is its turn to be sent."""
+        released_at = self.outbox.released_at if self.outbox else None
+        return released_at or self.send_at or self.accepted_at
+
+    def on_its_way(self, now: datetime) -> bool:
+        """Whether it may have been sent, or somebody is at it now: too late to cancel."""
+        outbox = self.outbox or Outbox()
+        under_way = outbox.lease_until is not None and outbox.lease_until > now
+        return under_way or outbox.send_asked_at is not None or outbox.send_accepted or bool(outbox.handed_over_to)
 
 
 @dataclass(frozen=True)
@@ -240,6 +260,16 @@ def confirmed(message: Message, mail: MailboxMessage) -> Message:
 def failed(message: Message, code: str, problem: str) -> Message:
     """It was not sent, and will not be."""
     return replace(message, status=Status.FAILED, problem_code=code, problem=problem)
+
+
+def cancelled(message: Message) -> Message:
+    """The CRM took it back before it was sent."""
+    return replace(message, status=Status.CANCELLED)
+
+
+def bounced(message: Message, bounces: tuple[Bounce, ...]) -> Message:
+    """It was sent, and these recipients did not get it."""
+    return replace(message, status=Status.BOUNCED, bounces=message.bounces + bounces)
 
 
 def leased(message: Message, until: datetime) -> Message:

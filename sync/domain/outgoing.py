@@ -8,8 +8,9 @@ Anything bound for a header is refused with CR, LF, NUL or another control chara
 import hashlib
 import json
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sync.domain import attachment_rule
@@ -28,6 +29,11 @@ MAX_ALL_FILES_BYTES = 20 * 1024 * 1024
 MAX_SUBJECT_CHARS = 998  # RFC 5322 2.1.1: a line
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_METADATA_BYTES = 8 * 1024
+#: As JSON in ASCII: a row holds them twice, and at most 512 Ki characters (Azure Tables: 1 MiB of UTF-16).
+MAX_RECIPIENTS_BYTES = 192 * 1024
+#: How far ahead an email can be scheduled; and how late a request may come with a time that has passed, which means at once.
+MAX_AHEAD = timedelta(days=30)
+MAX_BEHIND = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,9 @@ class Outgoing:
     thread_id: str | None = None
     files: tuple[OutgoingFile, ...] = ()
     metadata: dict[str, object] = field(default_factory=dict)
+    send_at: datetime | None = None
+    #: of a bulk send: why an email can't go to the recipient at this place of `to`
+    unusable: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def recipients(self) -> tuple[Contact, ...]:
@@ -66,23 +75,12 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class AcceptedSend:
-    """What is kept under an idempotency key: the hash of the request's body, the answer given, and whose emails it sends."""
+    """What is kept under an idempotency key: the hash of the request's body, and the batch that came of it."""
 
     key: str
     body_hash: str
-    answer: dict[str, object]
+    batch_id: str
     user_id: str = ""
-
-    @property
-    def message_ids(self) -> list[str]:
-        """The messages that were accepted."""
-        return [message["message_id"] for message in self.answer["messages"]]  # type: ignore[attr-defined]  # our own answer
-
-    def blank(self) -> "AcceptedSend":
-        """Without anybody's name and address. The same request still gets an answer, and is still not sent again."""
-        messages = [message | {"to": []} for message in self.answer["messages"]]  # type: ignore[attr-defined]
-        sender = {**self.answer.get("sender", {}), "address": None}  # type: ignore[dict-item]
-        return replace(self, answer={**self.answer, "messages": messages, "sender": sender})
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class Draft:
     body: Body
 
 
-def check(outgoing: Outgoing) -> None:
+def check(outgoing: Outgoing, now: datetime) -> None:
     """Raise InvalidRequest, PayloadTooLarge or AttachmentRefused for what can't be sent. All wrong fields are named at once."""
     wrong: list[dict[str, str]] = []
 
@@ -108,10 +106,22 @@ def check(outgoing: Outgoing) -> None:
         wrong.append({"field": name, "message": message})
 
     limit = MAX_BULK_RECIPIENTS if outgoing.kind == "bulk" else MAX_RECIPIENTS
-    if not outgoing.to:
+    if not outgoing.to and (outgoing.thread_id is None or outgoing.kind == "bulk"):
         say("to", "Name at least one recipient.")
     if len(outgoing.recipients) > limit:
         say("to", f"At most {limit} recipients.")
+    elif outgoing.kind != "bulk" and _size_of(outgoing.recipients) > MAX_RECIPIENTS_BYTES:
+        say("to", f"All recipients together may have at most {MAX_RECIPIENTS_BYTES} bytes of JSON in ASCII.")
+    if outgoing.kind == "bulk":
+        for name in ("cc", "bcc"):
+            if getattr(outgoing, name):
+                say(name, "A bulk send is an email of its own for each of to: everybody here would get all of them.")
+        if outgoing.thread_id is not None:
+            say("thread_id", "A bulk send begins a thread with each of to. Answer into a thread with kind individual.")
+    if outgoing.send_at is not None and outgoing.send_at - now > MAX_AHEAD:
+        say("send_at", f"At most {MAX_AHEAD.days} days ahead.")
+    if outgoing.send_at is not None and now - outgoing.send_at > MAX_BEHIND:
+        say("send_at", "This time has passed. Leave send_at out to send at once.")
     for group, people in (("to", outgoing.to), ("cc", outgoing.cc), ("bcc", outgoing.bcc)):
         for i, person in enumerate(people):
             if has_control_characters(person.name):
@@ -165,6 +175,10 @@ def _check_files(files: Sequence[OutgoingFile]) -> None:
 def has_control_characters(value: str) -> bool:
     """Whether a value could break out of a header: any control, line or paragraph separator character."""
     return any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in value)
+
+
+def _size_of(people: Sequence[Contact]) -> int:
+    return len(json.dumps([asdict(person) for person in people]))
 
 
 def _encodable(value: str) -> bool:

@@ -4,6 +4,7 @@ The account's own email provider: an SMTP server for what does not go through Ou
 Nothing here opens a connection: `adapters/smtp.py` does.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -76,4 +77,10 @@ class ServerReply:
         return self.code >= 500
 
     def __str__(self) -> str:
-        return f"{self.code} {self.words}".strip()
+        return f"{self.code} {self.words}".strip() if self.code else self.words
+
+
+def status_code(reply: ServerReply) -> str:
+    """The enhanced status code (RFC 3463) that a reply begins with; else the reply code; empty where no server said anything."""
+    found = re.match(r"([245]\.\d{1,3}\.\d{1,3})\b", reply.words)
+    return found[1] if found else str(reply.code or "")

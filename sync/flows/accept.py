@@ -1,39 +1,41 @@
 """
 Accepting a send: check it, choose the door, and write down what is to be sent before the CRM gets its answer.
 
-The same idempotency key gives the same answer: key, message and thread are inserted together, so of many equal requests one
-inserts and the others read what it answered.
+The same idempotency key gives the same answer: key and batch are inserted together, so of many equal requests one inserts and
+the others read what it has written. An email to everybody gets its message and thread with them; of a bulk send each email gets
+them when its turn comes (flows/bulk).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from sync.domain import ids, outgoing, sender_rule
+from sync.domain import answer as answer_rule
+from sync.domain import batch as rule
+from sync.domain import ids, outgoing
+from sync.domain.batch import Batch, Letter
 from sync.domain.body import Body
-from sync.domain.connection import Connection
-from sync.domain.errors import (
-    IdempotencyKeyReused,
-    NotFound,
-    NotOfferedYet,
-    ThreadStopped,
-)
-from sync.domain.mail import Address
-from sync.domain.message import Attachment, Message, Outbox, Status, Thread
+from sync.domain.errors import IdempotencyKeyReused, InvalidRequest, NotFound, ThreadStopped
+from sync.domain.mail import base_subject, reply_subject
+from sync.domain.message import Attachment, Contact, Message, Status, Thread
 from sync.domain.outgoing import AcceptedSend, Outgoing
 from sync.domain.retry import LOST_AFTER
-from sync.domain.sender_rule import Sender
-from sync.flows.ports import Clock, Connections, Content, Journal, Work
-from sync.jobs import SendMail
+from sync.flows.ports import Clock, Content, Journal, Work
+from sync.flows.sender import Door, Senders
+from sync.jobs import Job, SendBatch, SendMail
 
 #: How long an idempotency key is remembered (the contract promises 24 h).
 KEY_LIFETIME = timedelta(days=2)
+#: Where bodies and files are kept of what goes through the provider and so belongs to no connection.
+PROVIDER_FOLDER = "provider"
+#: What is part of a conversation: an answer is to the last of these.
+TOLD = (Status.SENT, Status.BOUNCED, Status.SYNCED)
 
 
 @dataclass(frozen=True)
 class Accept:
     """The CRM's side of sending."""
 
-    connections: Connections
+    senders: Senders
     journal: Journal
     content: Content
     work: Work
@@ -45,121 +47,180 @@ class Accept:
         before = await self.journal.accepted(account_id, key)
         if before is not None:
             return await self._again(account_id, before, body_hash)
-        outgoing.check(send)
-        if send.kind != "individual":
-            raise NotOfferedYet(f'Sending kind "{send.kind}" does not exist yet; "individual" does. Nothing was sent.')
-        connection = await self.connections.of_user(account_id, send.user_id)
-        sender = sender_rule.decide(send.kind, send.from_address, connection, provider=None)
-        if connection is None or sender.via != "outlook":
-            raise NotOfferedYet("Sending through the account's own provider does not exist yet. Nothing was sent.")
-        message_id = ids.sent_message_id(account_id, f"{idempotency_key}\x1f{body_hash}", 0)
-        thread, new = await self._thread(account_id, connection, send, message_id)
-        message = await self._message(message_id, thread, connection, send, answers=not new)
-        answer = _answer(message, send, sender)
+        now = self.clock()
+        outgoing.check(send, now)
+        door = await self.senders.resolve(account_id, send.user_id, send.kind, send.from_address)
+        thread, earlier = await self._answered(account_id, send, door)
+        if thread is not None:
+            send = _addressed(send, door, thread, earlier)
+        letters = _letters(send)
+        batch_id = ids.batch_id(account_id, idempotency_key, body_hash)
+        batch = await self._batch(batch_id, account_id, send, door, letters, thread, earlier)
+        job = _job(batch)
         # Promised before it is written, so that nothing is ever written that nobody looks at.
-        await self.work.postpone(SendMail(account_id, message_id), self.clock() + LOST_AFTER)
+        await self.work.postpone(job, max(now, batch.due_at) + LOST_AFTER)
+        message = None if isinstance(job, SendBatch) else rule.message_of(batch, letters[0], 0)
+        begun = None if message is None else rule.thread_of(batch, letters[0], 0, now)
         accepted = await self.journal.accept(
             account_id,
-            AcceptedSend(key, body_hash, answer, send.user_id),
+            AcceptedSend(key, body_hash, batch_id, send.user_id),
+            batch,
             message,
-            thread if new else None,
-            expires_at=self.clock() + KEY_LIFETIME,
+            begun,
+            expires_at=now + KEY_LIFETIME,
         )
         return await self._again(account_id, accepted, body_hash)
 
     async def _again(self, account_id: str, accepted: AcceptedSend, body_hash: str) -> dict[str, object]:
-        """The answer that stands under the key, once its messages are sure to be worked on."""
+        """The answer that stands under the key, once what it promises is sure to be worked on."""
         if accepted.body_hash != body_hash:
             raise IdempotencyKeyReused
-        for sent in accepted.answer["messages"]:  # type: ignore[attr-defined]  # our own answer, as stored
-            message = await self.journal.message(account_id, sent["message_id"])
-            if message is not None and message.status is Status.QUEUED:
-                await self.work.promise(SendMail(account_id, message.message_id), due_at=self.clock() + LOST_AFTER)
-        return accepted.answer
-
-    async def _thread(
-        self, account_id: str, connection: Connection, send: Outgoing, message_id: str
-    ) -> tuple[Thread, bool]:
-        """The thread it goes into, and whether it begins it."""
-        seen = frozenset(p.key for p in send.recipients)
-        if send.thread_id is None:
-            return (
-                Thread(
-                    thread_id=ids.thread_id_of(message_id),
-                    account_id=account_id,
-                    user_id=send.user_id,
-                    connection_id=connection.connection_id,
-                    mailbox=connection.mailbox.identity,
-                    subject=send.subject,
-                    contacts=tuple(send.to),
-                    participants=seen,
-                    started_at=self.clock(),
-                ),
-                True,
+        batch = await self.journal.batch(account_id, accepted.batch_id)
+        if batch is None:
+            raise NotFound("What was accepted under this Idempotency-Key was removed since.")
+        if await self._waits(batch):
+            delay = batch.due_at - self.clock()
+            await self.work.promise(
+                _job(batch), due_at=self.clock() + max(delay, timedelta()) + LOST_AFTER, delay=delay
             )
+        shown = rule.answer(batch, await letters_of(self.content, batch))
+        return shown | ({"send_at": batch.send_at} if batch.send_at else {})
+
+    async def _waits(self, batch: Batch) -> bool:
+        """Whether nobody may have begun with it yet."""
+        if isinstance(_job(batch), SendBatch):
+            return not batch.finished
+        message = await self.journal.message(batch.account_id, ids.message_in_batch(batch.batch_id, 0))
+        return message is not None and message.status is Status.QUEUED
+
+    async def _answered(self, account_id: str, send: Outgoing, door: Door) -> tuple[Thread | None, list[Message]]:
+        """The thread it answers into, and its messages, the oldest first."""
+        if send.thread_id is None:
+            return None, []
         thread = await self.journal.thread(account_id, send.thread_id)
         if thread is None:
             raise NotFound(f"There is no thread {send.thread_id} in this account. Nothing was sent.")
-        if thread.mailbox != connection.mailbox.identity or thread.user_id != send.user_id:
+        connection = door.connection
+        if connection is None or not connection.live or thread.user_id != send.user_id:
             raise ThreadStopped
-        return thread, False  # of an ended connection to the same mailbox: this send takes the thread up again
+        if thread.mailbox != connection.mailbox.identity:
+            raise ThreadStopped
+        # The thread of an ended connection to the same mailbox: this send takes it up again.
+        messages = await self.journal.messages_of(account_id, thread.thread_id)
+        return thread, [message for message in messages if message.status in TOLD]
 
-    async def _message(
-        self, message_id: str, thread: Thread, connection: Connection, send: Outgoing, *, answers: bool
-    ) -> Message:
-        account_id = thread.account_id
-        attachments = []
+    async def _batch(
+        self,
+        batch_id: str,
+        account_id: str,
+        send: Outgoing,
+        door: Door,
+        letters: tuple[Letter, ...],
+        thread: Thread | None,
+        earlier: list[Message],
+    ) -> Batch:
+        """The batch with everything large of it stored: what stands under the batch's name serves all its emails."""
+        mailbox = door.mailbox
+        folder = mailbox.connection_id if mailbox is not None else PROVIDER_FOLDER
+        first = ids.message_in_batch(batch_id, 0)
+        files = []
         for i, file in enumerate(send.files):
-            attachment_id = ids.attachment_id(message_id, i)
-            blob = await self.content.put_file(account_id, connection.connection_id, attachment_id, file.content)
-            attachments.append(
-                Attachment(
-                    attachment_id,
-                    file.name,
-                    file.content_type,
-                    len(file.content),
-                    file.inline,
-                    file.content_id,
-                    blob=blob,
-                )
-            )
-        return Message(
-            message_id=message_id,
+            name = ids.attachment_id(first, i)
+            blob = await self.content.put_file(account_id, folder, name, file.content)
+            size = len(file.content)
+            files.append(Attachment(name, file.name, file.content_type, size, file.inline, file.content_id, blob=blob))
+        batch = Batch(
+            batch_id=batch_id,
             account_id=account_id,
-            thread_id=thread.thread_id,
-            connection_id=connection.connection_id,
             user_id=send.user_id,
-            status=Status.QUEUED,
-            direction="outbound",
-            origin="crm",
-            sender=Address(connection.mailbox.email, connection.mailbox.display_name),
-            to=outgoing.addresses(send.to),
-            cc=outgoing.addresses(send.cc),
+            kind=send.kind,
+            sender=door.sender,
+            sender_name=_sender_name(door),
+            size=len(letters),
             subject=send.subject,
+            body_blob=await self.content.put_body(account_id, folder, first, Body(send.html, send.text)),
             accepted_at=self.clock(),
-            body_blob=await self.content.put_body(
-                account_id, connection.connection_id, message_id, Body(send.html, send.text)
-            ),
-            contact_ids=tuple(dict.fromkeys(p.contact_id for p in send.recipients if p.contact_id)),
-            involves_contact=True,
-            attachments=tuple(attachments),
-            answers=answers,
+            connection_id=mailbox.connection_id if mailbox is not None else "",
+            mailbox=mailbox.mailbox.identity if mailbox is not None else None,
+            cc=send.cc,
+            bcc=send.bcc,
+            files=tuple(files),
             metadata=send.metadata,
-            outbox=Outbox(contacts=send.recipients, bcc=outgoing.addresses(send.bcc)),
+            send_at=send.send_at if send.send_at is not None and send.send_at > self.clock() else None,
         )
+        if thread is not None:
+            batch = _answering(batch, thread, earlier)
+        if send.kind == "bulk":
+            return replace(batch, letters_name=await self.content.put_letters(account_id, folder, batch_id, letters))
+        return replace(batch, letters=letters, released=1)
 
 
-def _answer(message: Message, send: Outgoing, sender: Sender) -> dict[str, object]:
-    return {
-        "messages": [
-            {
-                "message_id": message.message_id,
-                "thread_id": message.thread_id,
-                "status": message.status.value,
-                "to": [
-                    {"address": p.address, "name": p.name or None, "contact_id": p.contact_id or None} for p in send.to
-                ],
-            }
-        ],
-        "sender": {"via": sender.via, "address": sender.address, "rule": sender.rule},
-    }
+async def letters_of(content: Content, batch: Batch) -> tuple[Letter, ...]:
+    """The letters of a batch, wherever they are kept; those of an erased one without anybody's name."""
+    if batch.erased:
+        return rule.blank_letters(batch)
+    if not batch.letters_name:
+        return batch.letters
+    try:
+        return await content.letters(batch.letters_name)
+    except NotFound:  # it is being erased at this moment
+        return rule.blank_letters(batch)
+
+
+def _job(batch: Batch) -> Job:
+    """What brings a batch on: for a bulk send, whoever gives each email its turn."""
+    if batch.kind == "bulk":
+        return SendBatch(batch.account_id, batch.batch_id)
+    return SendMail(batch.account_id, ids.message_in_batch(batch.batch_id, 0))
+
+
+def _addressed(send: Outgoing, door: Door, thread: Thread, earlier: list[Message]) -> Outgoing:
+    """An answer that names nobody goes to those whom the last message of the thread would be answered to."""
+    if send.to:
+        return send
+    own = door.connection.mailbox.own_addresses if door.connection is not None else frozenset[str]()
+    to: tuple[Contact, ...] = ()
+    cc: tuple[Contact, ...] = ()
+    if earlier:
+        to, cc = answer_rule.recipients(earlier[-1], own_addresses=own, contacts=thread.contacts)
+    if not to:
+        nobody = {"field": "to", "message": "Nobody of this thread can be answered. Name at least one recipient."}
+        raise InvalidRequest("Some fields can't be used; `errors` names each. Nothing was sent.", errors=[nobody])
+    return replace(send, to=to, cc=send.cc or cc)
+
+
+def _letters(send: Outgoing) -> tuple[Letter, ...]:
+    if send.kind == "bulk":
+        return tuple(Letter((person,), send.unusable.get(i, "")) for i, person in enumerate(send.to))
+    return (Letter(send.to),)
+
+
+def _answering(batch: Batch, thread: Thread, earlier: list[Message]) -> Batch:
+    """
+    The batch as an answer into a thread.
+
+    Through Outlook the draft is made as an answer in the mailbox. What goes through the provider does not sync, but the contact's
+    mail program shows it below what it answers, by the thread's message ids.
+    """
+    if batch.via == "outlook":
+        return replace(batch, thread_id=thread.thread_id)
+    known = [message for message in earlier if message.internet_message_id]
+    if not known:
+        return batch
+    same = base_subject(batch.subject) == base_subject(known[-1].subject)
+    return replace(
+        batch,
+        subject=reply_subject(batch.subject) if same else batch.subject,
+        in_reply_to=known[-1].internet_message_id,
+        references=answer_rule.references(known),
+        quotes=known[-1].message_id,
+    )
+
+
+def _sender_name(door: Door) -> str:
+    mailbox, provider = door.mailbox, door.provider
+    if mailbox is not None:
+        return mailbox.mailbox.display_name
+    if provider is not None and provider.sender.key == door.sender.address.casefold():
+        return provider.sender.name
+    return ""

@@ -12,12 +12,14 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from sync.domain.batch import Batch, Letter
 from sync.domain.body import Body
 from sync.domain.connection import Connection, Mailbox, Subscription
 from sync.domain.event import Answer, Event, NewEvent
 from sync.domain.mail import MailboxMessage, MailContent
 from sync.domain.message import Message, Thread
 from sync.domain.outgoing import AcceptedSend, Draft, OutgoingFile
+from sync.domain.pace import Pace
 from sync.domain.provider import Email, Provider, ServerReply
 from sync.domain.sign_in import Grant, LastSignIn, SignIn
 from sync.domain.thread_rule import Anchor, KeyKind
@@ -120,9 +122,33 @@ class Journal(Protocol):
         """What was accepted under this idempotency key."""
 
     async def accept(
-        self, account_id: str, send: AcceptedSend, message: Message, thread: Thread | None, *, expires_at: datetime
+        self,
+        account_id: str,
+        send: AcceptedSend,
+        batch: Batch,
+        message: Message | None = None,
+        thread: Thread | None = None,
+        *,
+        expires_at: datetime,
     ) -> AcceptedSend:
-        """Insert key, message and (where it begins one) thread, all or nothing; returns what stands under the key then."""
+        """
+        Insert key, batch, and what else is given, all or nothing; returns what stands under the key then.
+        """
+
+    async def batch(self, account_id: str, batch_id: str) -> Batch | None:
+        """The batch with this id."""
+
+    async def save_batch(self, batch: Batch) -> Batch:
+        """Replace the version read."""
+
+    async def release(self, message: Message, thread: Thread | None) -> Message:
+        """Insert a message of a batch, and the thread it begins, all or nothing; returns the message as it was inserted first."""
+
+    async def in_batch(self, account_id: str, batch_id: str, *, unfinished: bool = False) -> list[Message]:
+        """The messages of a batch that have had their turn, in its order; or only those of them that are not final."""
+
+    async def count_in_batch(self, account_id: str, batch_id: str) -> dict[str, int]:
+        """How many messages of a batch that have had their turn are in each status."""
 
     async def message(self, account_id: str, message_id: str) -> Message | None:
         """The message with this id."""
@@ -175,12 +201,22 @@ class Journal(Protocol):
     async def remove_message(self, message: Message) -> None:
         """Remove a message and its place in its thread; no error where it is gone."""
 
-    async def blank_accepted(self, account_id: str, user_id: str) -> None:
+    async def blank_batches(self, account_id: str, user_id: str, connections: Collection[str]) -> None:
         """
-        Take everybody's names and addresses out of what was accepted of this user, as far as its messages are gone.
+        Take everybody's names out of what was accepted of this user for these connections, and end what waits.
 
         The keys stay, so that a repeated request gets its answer and sends nothing again.
         """
+
+
+class Paces(Protocol):
+    """How fast emails leave through each mailbox."""
+
+    async def of_mailbox(self, mailbox: tuple[str, str]) -> Pace:
+        """The mailbox's pace; a new one where nothing was sent yet."""
+
+    async def save(self, pace: Pace) -> None:
+        """Insert it (no version) or replace the version read; raises Conflict."""
 
 
 class Content(Protocol):
@@ -191,6 +227,12 @@ class Content(Protocol):
 
     async def body(self, name: str) -> Body:
         """A stored body."""
+
+    async def put_letters(self, account_id: str, connection_id: str, batch_id: str, letters: Sequence[Letter]) -> str:
+        """Store the letters of a batch; returns their name."""
+
+    async def letters(self, name: str) -> tuple[Letter, ...]:
+        """Stored letters."""
 
     async def put_file(self, account_id: str, connection_id: str, attachment_id: str, content: bytes) -> str:
         """Store a file; returns its name. The same content under the same id has the same name."""
@@ -298,6 +340,9 @@ class Mail(Protocol):
 
     async def find_stamped(self, connection: Connection, stamp: str) -> MailboxMessage | None:
         """The message that carries our stamp: a draft, or its copy in Sent Items, wherever it is by now."""
+
+    async def discard(self, connection: Connection, draft_id: str) -> None:
+        """Delete a draft; raises Gone where it is not there any more."""
 
 
 class Providers(Protocol):

@@ -65,7 +65,7 @@ class Removal:
             found.append(await self.content.remove_all(account_id, connection_id) > 0)
             found.append(await self.anchors.count(connection_id) > 0)
             await self.anchors.remove_all(connection_id)
-        await self.journal.blank_accepted(account_id, user_id)
+        await self.journal.blank_batches(account_id, user_id, connections)
         return any(found)
 
     async def _messages(self, thread: Thread) -> list[Message]:

@@ -6,9 +6,10 @@ from sync.domain.body import Body
 from sync.domain.connection import Connection
 from sync.domain.errors import NotFound
 from sync.domain.event import Event
-from sync.domain.ids import message_of_attachment
+from sync.domain.ids import message_of_attachment, message_that_begins
 from sync.domain.message import Attachment, Message, Thread
 from sync.domain.sign_in import SignInEnd
+from sync.flows.batches import Batches
 from sync.flows.ports import Connections, Content, Journal, Work
 from sync.flows.sign_in_end import SignInEnds
 
@@ -22,6 +23,7 @@ class Show:
     journal: Journal
     content: Content
     work: Work
+    batches: Batches
 
     async def connection(self, account_id: str, user_id: str) -> tuple[Connection | None, SignInEnd | None]:
         """The user's connection with its number of threads, if there ever was one; and what became of the last sign-in else."""
@@ -36,7 +38,10 @@ class Show:
         """A message with its whole body."""
         message = await self.journal.message(account_id, message_id)
         if message is None:
-            raise NotFound
+            waiting = await self.batches.waiting(account_id, message_id)
+            if waiting is None:
+                raise NotFound
+            message = waiting.message
         return message, await self.content.body(message.body_blob)
 
     async def threads(
@@ -50,9 +55,12 @@ class Show:
     async def thread(self, account_id: str, thread_id: str) -> tuple[Thread, bool, list[tuple[Message, Body]]]:
         """A thread, whether it syncs now, and its messages, oldest first."""
         thread = await self.journal.thread(account_id, thread_id)
+        messages = await self.journal.messages_of(account_id, thread_id) if thread is not None else []
         if thread is None:
-            raise NotFound
-        messages = await self.journal.messages_of(account_id, thread_id)
+            waiting = await self.batches.waiting(account_id, message_that_begins(thread_id))
+            if waiting is None or waiting.thread is None:
+                raise NotFound
+            thread, messages = waiting.thread, [waiting.message]
         with_bodies = [(m, await self.content.body(m.body_blob)) for m in messages]
         return thread, await self._live_connection(account_id, thread.user_id) == thread.connection_id, with_bodies
 
@@ -60,6 +68,9 @@ class Show:
         """A file that synced, with its bytes."""
         place = message_of_attachment(attachment_id)
         message = await self.journal.message(account_id, place[0]) if place else None
+        if message is None and place is not None:
+            waiting = await self.batches.waiting(account_id, place[0])
+            message = waiting.message if waiting else None
         if message is None or place is None or place[1] >= len(message.attachments):
             raise NotFound
         attachment = message.attachments[place[1]]

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 
+from sync.adapters.rows import plain, typed
+from sync.domain.batch import Letter
 from sync.domain.body import Body
 from sync.domain.errors import NotFound
 from tests.fakes.faults import Faults
@@ -24,6 +27,17 @@ class FakeContent:
         """A stored body."""
         async with self._faults.at("content.body"):
             return Body(*json.loads(self._get(name)))
+
+    async def put_letters(self, account_id: str, connection_id: str, batch_id: str, letters: Sequence[Letter]) -> str:
+        """Store the letters of a batch; returns their name."""
+        async with self._faults.at("content.put_letters"):
+            content = json.dumps([plain(letter) for letter in letters]).encode()
+            return self._put(f"{account_id}/{connection_id}/{batch_id}", content)
+
+    async def letters(self, name: str) -> tuple[Letter, ...]:
+        """Stored letters."""
+        async with self._faults.at("content.letters"):
+            return tuple(typed(Letter, letter) for letter in json.loads(self._get(name)))
 
     async def put_file(self, account_id: str, connection_id: str, attachment_id: str, content: bytes) -> str:
         """Store a file; returns its name. The same content under the same id has the same name."""

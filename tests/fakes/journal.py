@@ -1,10 +1,11 @@
 """Messages, threads and the feed of events, in memory."""
 
-from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 
 from sync.domain import ids
+from sync.domain.batch import Batch
 from sync.domain.errors import Conflict
 from sync.domain.event import Event, NewEvent, about
 from sync.domain.message import Message, Thread
@@ -19,6 +20,7 @@ class FakeJournal:
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self._accepted: dict[tuple[str, str], AcceptedSend] = {}
+        self._batches: VersionedRows[tuple[str, str], Batch] = VersionedRows()
         self._messages: VersionedRows[tuple[str, str], Message] = VersionedRows()
         self._threads: VersionedRows[tuple[str, str], Thread] = VersionedRows()
         self._events: VersionedRows[tuple[str, int], Event] = VersionedRows()
@@ -31,21 +33,71 @@ class FakeJournal:
             return self._accepted.get((account_id, key))
 
     async def accept(
-        self, account_id: str, send: AcceptedSend, message: Message, thread: Thread | None, *, expires_at: datetime
+        self,
+        account_id: str,
+        send: AcceptedSend,
+        batch: Batch,
+        message: Message | None = None,
+        thread: Thread | None = None,
+        *,
+        expires_at: datetime,
     ) -> AcceptedSend:
-        """Insert key, message and (where it begins one) thread, all or nothing; returns what stands under the key then."""
+        """Insert key, batch, and what else is given, all or nothing; returns what stands under the key then."""
         async with self._faults.at("journal.accept"):
             before = self._accepted.get((account_id, send.key))
             if before is not None:
                 return before
-            taken = (account_id, message.message_id) in self._messages
-            if taken or (thread is not None and (account_id, thread.thread_id) in self._threads):
+            if (account_id, batch.batch_id) in self._batches or (message and not self._can_begin(message, thread)):
                 raise Conflict
             self._accepted[account_id, send.key] = send
-            self._messages.insert((account_id, message.message_id), message)
-            if thread is not None:
-                self._threads.insert((account_id, thread.thread_id), thread)
+            self._batches.insert((account_id, batch.batch_id), batch)
+            if message is not None:
+                self._begin(message, thread)
             return send
+
+    async def batch(self, account_id: str, batch_id: str) -> Batch | None:
+        """The batch with this id."""
+        async with self._faults.at("journal.batch"):
+            return self._batches.get((account_id, batch_id))
+
+    async def save_batch(self, batch: Batch) -> Batch:
+        """Replace the version read."""
+        async with self._faults.at("journal.save_batch"):
+            return self._batches.replace((batch.account_id, batch.batch_id), batch)
+
+    async def release(self, message: Message, thread: Thread | None) -> Message:
+        """Insert a message of a batch, and the thread it begins, all or nothing; returns the message as it was inserted first."""
+        async with self._faults.at("journal.release"):
+            if self._can_begin(message, thread):
+                self._begin(message, thread)
+            found = self._messages.get((message.account_id, message.message_id))
+            if found is None:
+                raise Conflict
+            return found
+
+    async def in_batch(self, account_id: str, batch_id: str, *, unfinished: bool = False) -> list[Message]:
+        """The messages of a batch that have had their turn, in its order; or only those of them that are not final."""
+        async with self._faults.at("journal.in_batch"):
+            found = [m for m in self._of_batch(account_id, batch_id) if not (unfinished and m.status.final)]
+            return sorted(found, key=lambda message: message.message_id)
+
+    async def count_in_batch(self, account_id: str, batch_id: str) -> dict[str, int]:
+        """How many messages of a batch that have had their turn are in each status."""
+        async with self._faults.at("journal.count_in_batch"):
+            return dict(Counter(message.status.value for message in self._of_batch(account_id, batch_id)))
+
+    def _of_batch(self, account_id: str, batch_id: str) -> list[Message]:
+        prefix = ids.messages_of_batch(batch_id)
+        return [m for m in self._messages if m.account_id == account_id and m.message_id.startswith(prefix)]
+
+    def _can_begin(self, message: Message, thread: Thread | None) -> bool:
+        taken = (message.account_id, message.message_id) in self._messages
+        return not taken and (thread is None or (thread.account_id, thread.thread_id) not in self._threads)
+
+    def _begin(self, message: Message, thread: Thread | None) -> None:
+        self._messages.insert((message.account_id, message.message_id), message)
+        if thread is not None:
+            self._threads.insert((thread.account_id, thread.thread_id), thread)
 
     async def message(self, account_id: str, message_id: str) -> Message | None:
         """The message with this id."""
@@ -163,10 +215,9 @@ class FakeJournal:
         async with self._faults.at("journal.remove_message"):
             self._messages.remove((message.account_id, message.message_id))
 
-    async def blank_accepted(self, account_id: str, user_id: str) -> None:
-        """Take everybody's names and addresses out of what was accepted of this user, as far as its messages are gone."""
-        async with self._faults.at("journal.blank_accepted"):
-            for (account, key), send in self._accepted.items():
-                gone = not any((account, message_id) in self._messages for message_id in send.message_ids)
-                if (account, send.user_id) == (account_id, user_id) and gone:
-                    self._accepted[account, key] = send.blank()
+    async def blank_batches(self, account_id: str, user_id: str, connections: Collection[str]) -> None:
+        """Take everybody's names out of what was accepted of this user for these connections, and end what waits."""
+        async with self._faults.at("journal.blank_batches"):
+            for batch in list(self._batches):
+                if (batch.account_id, batch.user_id) == (account_id, user_id) and batch.connection_id in connections:
+                    self._batches.put((account_id, batch.batch_id), batch.blank())

@@ -193,6 +193,13 @@ class FakeMail:
             ]
             return min(found, key=lambda seen: seen.is_draft, default=None)
 
+    async def discard(self, connection: Connection, draft_id: str) -> None:
+        """Delete a draft; raises Gone where it is not there any more."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.discard"):
+            self._item(connection, draft_id)
+            self.delete(draft_id)
+
     # What happens besides the app.
 
     def arrives(

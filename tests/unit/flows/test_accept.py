@@ -30,6 +30,7 @@ async def test_an_accepted_send_is_answered_stored_and_queued(world: World, dana
     told = answer["messages"][0]  # type: ignore[index]
     stored = await world.message(told["message_id"])
     assert answer == {
+        "batch_id": "bat_" + stored.message_id[4:24],
         "messages": [
             {
                 "message_id": stored.message_id,

@@ -263,6 +263,7 @@ async def test_a_request_made_before_is_not_sent_again(world: ErasingWorld, dana
     asked = Outgoing(kind, "u1", (EVE,), "Secret plan", "<p>Hi</p>")
     answer = await world.accept.accept(ACCOUNT, "key-1", asked, "hash of key-1")
     assert answer == {
+        "batch_id": "bat_" + sent["message_id"][4:24],  # type: ignore[index]
         "messages": [
             {"message_id": sent["message_id"], "thread_id": sent["thread_id"], "status": "queued", "to": []}  # type: ignore[index]
         ],

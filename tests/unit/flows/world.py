@@ -21,21 +21,29 @@ from sync.domain.message import Contact, Message
 from sync.domain.outgoing import Outgoing, OutgoingFile
 from sync.flows import receive
 from sync.flows.accept import Accept
+from sync.flows.batches import Batches
+from sync.flows.bulk import Bulk
+from sync.flows.cancel import Cancel
 from sync.flows.catch_up import CatchingUp
 from sync.flows.connect import Connect
 from sync.flows.deliver import Deliver
 from sync.flows.disconnect import Disconnect
 from sync.flows.draft import Drafting
 from sync.flows.erase import Erase
+from sync.flows.outcome import Outcomes
+from sync.flows.pacing import Pacing
 from sync.flows.receive import Receive
 from sync.flows.reconnect import Reconnect
 from sync.flows.send import Send
+from sync.flows.sender import Senders
 from sync.flows.settings_page import SettingsPage
 from sync.flows.show import Show
 from sync.flows.sign_in_end import SignInEnds
 from sync.flows.sweep import Sweep
+from sync.flows.through_outlook import ThroughOutlook
+from sync.flows.through_provider import ThroughProvider
 from sync.flows.watch import Watch
-from sync.jobs import CatchUp, DeliverEvent, EraseUser, Job, MailChange, SendMail, WatchMailbox
+from sync.jobs import CatchUp, DeliverEvent, EraseUser, Job, MailChange, SendBatch, SendMail, WatchMailbox
 from tests.fakes.anchors import FakeAnchors
 from tests.fakes.clock import FakeClock
 from tests.fakes.connections import FakeConnections
@@ -46,9 +54,12 @@ from tests.fakes.faults import Crash, Faults
 from tests.fakes.graph_access import GraphAccess
 from tests.fakes.journal import FakeJournal
 from tests.fakes.mail import Change, FakeMail, Identity
+from tests.fakes.paces import FakePaces
 from tests.fakes.people import People
+from tests.fakes.providers import FakeProviders
 from tests.fakes.sealing import FakeSealing
 from tests.fakes.sign_ins import FakeSignIns
+from tests.fakes.smtp import FakeSmtp
 from tests.fakes.subscriptions import FakeSubscriptions
 from tests.fakes.tokens import FakeTokens
 from tests.fakes.work import FakeWork, QueueMessage
@@ -80,6 +91,9 @@ class World:
         self.mail = FakeMail(self.people, graph, self.clock, self.faults)
         self.subscriptions = FakeSubscriptions(graph, self.faults)
         self.crm = FakeCrm(self.faults)
+        self.paces = FakePaces(self.faults)
+        self.providers = FakeProviders(self.faults)
+        self.smtp = FakeSmtp(self.faults)
         self.mail.on_change = self._tell_of_change
         self._secrets = count(1)
 
@@ -125,18 +139,34 @@ class World:
             disconnect=self.disconnect,
             clock=self.clock,
         )
-        self.accept = Accept(self.connections, self.journal, self.content, self.work, self.clock)
-        self.send = Send(
+        self.senders = Senders(self.connections, self.providers)
+        self.accept = Accept(self.senders, self.journal, self.content, self.work, self.clock)
+        self.batches = Batches(self.journal, self.content, self.clock)
+        self.cancel = Cancel(self.batches, self.journal, self.work, self.clock)
+        self.outcomes = Outcomes(self.connections, self.journal, self.content, self.work, self.clock)
+        self.pacing = Pacing(self.paces, self.journal, self.clock)
+        self.bulk = Bulk(
             connections=self.connections,
-            anchors=self.anchors,
             journal=self.journal,
             content=self.content,
             work=self.work,
+            pacing=self.pacing,
+            outcomes=self.outcomes,
+            clock=self.clock,
+        )
+        outlook = ThroughOutlook(
+            connections=self.connections,
+            anchors=self.anchors,
+            journal=self.journal,
             mail=self.mail,
             drafting=Drafting(self.anchors, self.journal, self.content, self.mail),
+            pacing=self.pacing,
+            outcomes=self.outcomes,
             reconnect=reconnect,
             clock=self.clock,
         )
+        provider = ThroughProvider(self.providers, self.journal, self.content, self.smtp, self.outcomes, self.clock)
+        self.send = Send(self.journal, self.work, outlook, provider, self.outcomes, self.clock)
         self.receive = Receive(
             connections=self.connections,
             anchors=self.anchors,
@@ -152,7 +182,7 @@ class World:
         self.catching_up = CatchingUp(self.connections, self.work, self.mail, self.receive, reconnect, self.clock)
         self.deliver = Deliver(self.journal, self.work, self.crm, self.clock, lambda: 0.0)
         self.sweep = Sweep(self.work, self.clock)
-        self.show = Show(self.connections, self.sign_in_ends, self.journal, self.content, self.work)
+        self.show = Show(self.connections, self.sign_in_ends, self.journal, self.content, self.work, self.batches)
         self.settings_page = SettingsPage(
             connections=self.connections,
             connect=self.connect,
@@ -188,6 +218,7 @@ class World:
         subject: str = "Offer",
         thread_id: str | None = None,
         files: Sequence[OutgoingFile] = (),
+        send_at: datetime | None = None,
     ) -> Message:
         """An email that the CRM has asked to send, as it was accepted."""
         asked = Outgoing(
@@ -198,6 +229,7 @@ class World:
             "<p>Hi</p>",
             files=tuple(files),
             thread_id=thread_id,
+            send_at=send_at,
         )
         answer = await self.accept.accept(ACCOUNT, key, asked, f"hash of {key}")
         told = answer["messages"][0]  # type: ignore[index]
@@ -225,7 +257,7 @@ class World:
 
     async def feed(self) -> list[Event]:
         """Every event so far."""
-        return await self.journal.events(ACCOUNT, 0, 1000)
+        return await self.journal.events(ACCOUNT, 0, 10_000)
 
     async def told(self) -> list[str]:
         """The types of all events so far."""
@@ -235,6 +267,11 @@ class World:
         """As with FORWARDED_MESSAGES=withhold."""
         self.receive = replace(self.receive, forwarded_messages="withhold")
         self.catching_up = replace(self.catching_up, receive=self.receive)
+
+    def pacing_of(self, per_minute: int) -> None:
+        """As with OUTLOOK_MESSAGES_PER_MINUTE."""
+        self.pacing = replace(self.pacing, per_minute=per_minute)
+        self.bulk = replace(self.bulk, pacing=self.pacing)
 
     # What makes it go.
 
@@ -248,7 +285,7 @@ class World:
             if message is not None and message.visible_at <= self.clock():
                 await self._work_off(message)
             elif any(due_at <= self.clock() for _, due_at in self.work.promises.values()):
-                await self._survive(self.sweep.sweep())
+                await self.survive(self.sweep.sweep())
 
     async def work_off(self, job: Job) -> None:
         """Call the flow that a queue message of this job wakes up."""
@@ -257,6 +294,8 @@ class World:
                 await self.watch.keep(job)
             case CatchUp():
                 await self.catching_up.look_through(job)
+            case SendBatch():
+                await self.bulk.go_on(job)
             case SendMail():
                 await self.send.deliver(job)
             case MailChange():
@@ -268,11 +307,11 @@ class World:
 
     async def _work_off(self, message: QueueMessage) -> None:
         message.visible_at = self.clock() + VISIBILITY_TIMEOUT
-        if await self._survive(self.work_off(message.job)):
+        if await self.survive(self.work_off(message.job)):
             self.work.messages.remove(message)
 
     @staticmethod
-    async def _survive(work: Awaitable[object]) -> bool:
+    async def survive(work: Awaitable[object]) -> bool:
         """Whether it came to its end; a process that died is started anew."""
         try:
             await work
