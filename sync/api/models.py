@@ -6,6 +6,8 @@ not pay for it.
 import base64
 import binascii
 import json
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from email_validator import EmailNotValidError, validate_email
@@ -13,10 +15,12 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 
 from sync.domain.errors import InvalidRequest
 from sync.domain.message import Contact
-from sync.domain.outgoing import Kind, Outgoing, OutgoingFile
+from sync.domain.outgoing import Outgoing, OutgoingFile
 
 #: Rows are written by walking their values, so nesting has an end well before Python's.
 MAX_METADATA_DEPTH = 32
+NOTHING: Mapping[int, str] = {}
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
 
 def _address(value: str) -> str:
@@ -53,7 +57,7 @@ def _nested_at_most(levels: int, value: object) -> bool:
 
 
 def _time(value: object) -> object:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not _DATE.match(value):
         raise ValueError("This is no time (RFC 3339), as 2026-03-02T09:00:00Z.")
     return value
 
@@ -133,8 +137,10 @@ class File(_Body):
 
 
 class _Send(_Body):
+    kind: Literal["individual", "bulk", "workflow"]
     user_id: Id
     from_: Annotated[EmailAddress | None, Field(alias="from")] = None
+    to: list[Any] = []
     cc: list[Recipient] = []
     bcc: list[Recipient] = []
     subject: str
@@ -145,9 +151,9 @@ class _Send(_Body):
     metadata: Annotated[dict[str, Any], AfterValidator(_metadata)] = {}
     send_at: Time | None = None
 
-    def _outgoing(self, kind: Kind, to: tuple[Contact, ...], unusable: dict[int, str]) -> Outgoing:
+    def _outgoing(self, to: tuple[Contact, ...], unusable: Mapping[int, str] = NOTHING) -> Outgoing:
         return Outgoing(
-            kind=kind,
+            kind=self.kind,
             user_id=self.user_id,
             from_address=self.from_,
             to=to,
@@ -170,29 +176,27 @@ class _Send(_Body):
 class SendRequest(_Send):
     """`POST …/messages` for one email. An answer (`thread_id`) may leave `to` out."""
 
-    kind: Literal["individual", "workflow"]
     to: list[Recipient] = []
 
     def outgoing(self) -> Outgoing:
         """The same as a value of ours, files decoded."""
-        return self._outgoing(self.kind, tuple(p.contact() for p in self.to), {})
+        return self._outgoing(tuple(p.contact() for p in self.to))
 
 
 class BulkRequest(_Send):
     """`POST …/messages` for one email to each of `to`. An address that is none keeps back its own email alone."""
 
-    kind: Literal["bulk"]
-    to: list[BulkRecipient]
+    to: list[BulkRecipient] = []
 
     def outgoing(self) -> Outgoing:
         """The same as a value of ours, files decoded."""
         found = [p.checked() for p in self.to]
         problems = {i: problem for i, (_, problem) in enumerate(found) if problem}
-        return self._outgoing(self.kind, tuple(contact for contact, _ in found), problems)
+        return self._outgoing(tuple(contact for contact, _ in found), problems)
 
 
 def send_request(value: dict[str, Any]) -> SendRequest | BulkRequest:
-    """The body of a send; raises InvalidRequest. What is no kind at all is refused by the model for one email."""
+    """The body of a send; raises InvalidRequest."""
     return read(BulkRequest, value) if value.get("kind") == "bulk" else read(SendRequest, value)
 
 

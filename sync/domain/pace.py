@@ -4,8 +4,8 @@ How fast bulk emails may leave through one mailbox.
 Exchange Online lets a mailbox send 30 messages a minute and carries over what is more, which then stands in the way of what a
 person sends (https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits,
 "Message rate limit"). So an email of a bulk send needs a ticket, and there are never more tickets out than the limit: one counts
-from the moment it is given until a minute after its email was sent. An individual email takes its ticket as it leaves: it is never
-held back, and what is sent in bulk makes room for it.
+from the moment it is given until a minute after its email was sent. An individual email takes its ticket as it leaves: it is
+never held back, and what is sent in bulk makes room for it.
 """
 
 from collections.abc import Sequence

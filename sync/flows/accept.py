@@ -53,17 +53,18 @@ class Accept:
         thread, earlier = await self._answered(account_id, send, door)
         if thread is not None:
             send = _addressed(send, door, thread, earlier)
-        letters = _letters(send)
-        batch_id = ids.batch_id(account_id, idempotency_key, body_hash)
-        batch = await self._batch(batch_id, account_id, send, door, letters, thread, earlier)
+        batch = await self._batch(ids.batch_id(account_id, idempotency_key, body_hash), account_id, send, door)
+        if thread is not None:
+            batch = _answering(batch, thread, earlier)
         job = _job(batch)
         # Promised before it is written, so that nothing is ever written that nobody looks at.
         await self.work.postpone(job, max(now, batch.due_at) + LOST_AFTER)
-        message = None if isinstance(job, SendBatch) else rule.message_of(batch, letters[0], 0)
-        begun = None if message is None else rule.thread_of(batch, letters[0], 0, now)
+        # The emails of a bulk send get their rows when their turn comes.
+        message = rule.message_of(batch, batch.letters[0], 0) if batch.letters else None
+        begun = rule.thread_of(batch, batch.letters[0], 0, now) if batch.letters else None
         accepted = await self.journal.accept(
             account_id,
-            AcceptedSend(key, body_hash, batch_id, send.user_id),
+            AcceptedSend(key, body_hash, batch.batch_id, send.user_id),
             batch,
             message,
             begun,
@@ -109,19 +110,11 @@ class Accept:
         messages = await self.journal.messages_of(account_id, thread.thread_id)
         return thread, [message for message in messages if message.status in TOLD]
 
-    async def _batch(
-        self,
-        batch_id: str,
-        account_id: str,
-        send: Outgoing,
-        door: Door,
-        letters: tuple[Letter, ...],
-        thread: Thread | None,
-        earlier: list[Message],
-    ) -> Batch:
+    async def _batch(self, batch_id: str, account_id: str, send: Outgoing, door: Door) -> Batch:
         """The batch with everything large of it stored: what stands under the batch's name serves all its emails."""
         mailbox = door.mailbox
         folder = mailbox.connection_id if mailbox is not None else PROVIDER_FOLDER
+        letters = _letters(send)
         first = ids.message_in_batch(batch_id, 0)
         files = []
         for i, file in enumerate(send.files):
@@ -148,8 +141,6 @@ class Accept:
             metadata=send.metadata,
             send_at=send.send_at if send.send_at is not None and send.send_at > self.clock() else None,
         )
-        if thread is not None:
-            batch = _answering(batch, thread, earlier)
         if send.kind == "bulk":
             return replace(batch, letters_name=await self.content.put_letters(account_id, folder, batch_id, letters))
         return replace(batch, letters=letters, released=1)

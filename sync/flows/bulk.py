@@ -1,8 +1,8 @@
 """
 A bulk send: each of its emails gets its turn, at the pace that its door allows, and then goes the way of any other email.
 
-The batch's row says how far it has come. An email whose turn comes gets its rows, then its wake-up; only then the batch moves on: a
-process that dies in between gives the same emails their turn again, which changes nothing.
+The batch's row says how far it has come. An email whose turn comes gets its rows, then its wake-up; only then the batch moves on:
+a process that dies in between gives the same emails their turn again, which changes nothing.
 
     through Outlook     as many as the mailbox's pace has tickets for (domain/pace), all workers together
     through a provider  a few at a time, so that other emails are not kept waiting behind a thousand

@@ -1,8 +1,8 @@
 """
 Taking back what is not yet sent.
 
-A batch is cancelled in its row: none of its emails gets a turn any more, and one that had its turn asks the row before it is sent. An
-email that may be on its way can't be taken back.
+A batch is cancelled in its row: none of its emails gets a turn any more, and one that had its turn asks the row before it is
+sent. An email that may be on its way can't be taken back.
 """
 
 import asyncio

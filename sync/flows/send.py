@@ -1,8 +1,8 @@
 """
 Sending an accepted email: exactly one, whatever becomes of this worker or of anybody's answers.
 
-Here is what both doors have in common: one worker at a time, a step nearer with each wake-up, and how each kind of trouble is met.
-The steps themselves are in flows/through_outlook and flows/through_provider; how it ended is told by flows/outcome.
+Here is what both doors have in common: one worker at a time, a step nearer with each wake-up, and how each kind of trouble is
+met. The steps themselves are in flows/through_outlook and flows/through_provider; how it ended is told by flows/outcome.
 """
 
 import logging

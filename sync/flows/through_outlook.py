@@ -1,6 +1,6 @@
 """
-An email through the user's mailbox, a step nearer with each call. Each step is written down before it is done, and a step that may
-have been done is looked for before it is done again:
+An email through the user's mailbox, a step nearer with each call. Each step is written down before it is done, and a step that
+may have been done is looked for before it is done again:
 
     draft with our stamp        asked before? look the stamp up first
     its keys become anchors     so that no answer can come before we know the thread

@@ -5,8 +5,8 @@ An email through the account's own provider: offered to its server, handed over 
     written down before the email itself goes over the line
     hand over    the server's word ends it: taken, refused, or "later"
 
-SMTP has no question "did you get it?". Where the server had all of an email and its answer was lost, or this worker died at that moment,
-nobody but the server knows. Such an email is not sent again: it is told as failed with `outcome_unknown`, which says so.
+SMTP has no question "did you get it?". Where the server had all of an email and its answer was lost, or this worker died at that
+moment, nobody but the server knows. Such an email is not sent again: it is told as failed with `outcome_unknown`, which says so.
 
 Recipients that the server puts off are asked for again, the others meanwhile have the email.
 """
@@ -29,8 +29,8 @@ from sync.flows.ports import Clock, Content, Journal, Providers, Smtp, Submissio
 AT_ONCE = 4
 
 _LOST = (
-    "The provider's server had the whole email, and its answer was lost. It may have been sent or not; it was not sent again, so that"
-    " nobody gets it twice. Your provider's log knows: look for its Message-ID."
+    "The provider's server had the whole email, and its answer was lost. It may have been sent or not; it was not sent again,"
+    " so that nobody gets it twice. Your provider's log knows: look for its Message-ID."
 )
 
 

@@ -20,10 +20,11 @@ from sync.adapters.anchors import AnchorsTable
 from sync.adapters.blobs import Container, MailContentBlobs
 from sync.adapters.connections import ConnectionsTable
 from sync.adapters.journal import JournalTable
+from sync.adapters.paces import PacesTable
 from sync.adapters.queues import QueuedWork
 from sync.adapters.sign_ins import SignInsTable
 from sync.adapters.tables import Table, Tables
-from sync.flows.ports import Anchors, Connections, Content, Journal, SignIns, Work
+from sync.flows.ports import Anchors, Connections, Content, Journal, Paces, SignIns, Work
 from sync.jobs import JOB_OF_QUEUE, QUEUES, Job
 from tests.cloud.polling import eventually
 from tests.fakes.anchors import FakeAnchors
@@ -32,6 +33,7 @@ from tests.fakes.connections import FakeConnections
 from tests.fakes.content import FakeContent
 from tests.fakes.faults import Faults
 from tests.fakes.journal import FakeJournal
+from tests.fakes.paces import FakePaces
 from tests.fakes.sign_ins import FakeSignIns
 from tests.fakes.work import FakeWork
 
@@ -45,6 +47,7 @@ class Stores(Protocol):
     def anchors(self) -> Anchors: ...
     def content(self) -> Content: ...
     def work(self) -> Work: ...
+    def paces(self) -> Paces: ...
 
     async def taken(self, queue: str) -> Job | None:
         """The next job that can be seen in a queue, taken out of it."""
@@ -64,6 +67,7 @@ class FakeStores:
         self._sign_ins = FakeSignIns(faults)
         self._anchors = FakeAnchors(faults)
         self._content = FakeContent(faults)
+        self._paces = FakePaces(faults)
         self._work = FakeWork(self._clock, faults)
 
     def journal(self) -> Journal:
@@ -83,6 +87,9 @@ class FakeStores:
 
     def work(self) -> Work:
         return self._work
+
+    def paces(self) -> Paces:
+        return self._paces
 
     async def taken(self, queue: str) -> Job | None:
         seen = [m for m in self._work.messages if m.queue == queue and m.visible_at <= self._clock()]
@@ -129,6 +136,9 @@ class AzureStores:
         work = QueuedWork(QueueServiceClient.from_connection_string(self._connection_string), self._tables())
         self._closers.append(work.close)
         return work
+
+    def paces(self) -> Paces:
+        return PacesTable(self._tables())
 
     def container(self, name: str) -> Container:
         """A container of blobs."""

@@ -12,11 +12,10 @@ import pytest
 from sync.domain.errors import Conflict
 from sync.domain.event import Attempt, NewEvent, attempted, erased
 from sync.domain.message import Status
-from sync.domain.outgoing import AcceptedSend
 from sync.flows.ports import Journal
 from tests.cloud.azurite import Azurite
 from tests.contracts.stores import AzureStores, Stores
-from tests.contracts.values import ACCOUNT, NOW, accepted, message, new_event, thread
+from tests.contracts.values import ACCOUNT, NOW, accepted, batch, batch_id, message, new_event, thread
 
 LATER = NOW + timedelta(days=2)
 
@@ -30,12 +29,16 @@ async def begun(journal: Journal, name: str, **of_thread: Any) -> None:
     """A thread with its first message."""
     beginning = thread(name, **of_thread)
     first = message(name, beginning.thread_id, beginning.account_id)
-    await journal.accept(beginning.account_id, accepted(name), first, beginning, expires_at=LATER)
+    of = batch(name, beginning.account_id)
+    await journal.accept(beginning.account_id, accepted(name, name), of, first, beginning, expires_at=LATER)
 
 
 async def test_what_is_not_there_is_none(journal: Journal) -> None:
     """Or empty, where a list is asked for; an event id that is none is not there either."""
     assert await journal.accepted(ACCOUNT, "key") is None
+    assert await journal.batch(ACCOUNT, batch_id("none")) is None
+    assert await journal.in_batch(ACCOUNT, batch_id("none")) == []
+    assert await journal.count_in_batch(ACCOUNT, batch_id("none")) == {}
     assert await journal.message(ACCOUNT, "msg_none") is None
     assert await journal.thread(ACCOUNT, "thr_none") is None
     for event_id in ("evt_0000000001abcdefghijkl", "evt_none", "", "../1"):
@@ -50,7 +53,8 @@ async def test_everything_comes_back_as_it_was_stored(journal: Journal) -> None:
     """Times to the microsecond, characters beyond ASCII, tuples, sets and nested metadata."""
     await begun(journal, "1")
     told = await journal.append(new_event("once"))
-    assert await journal.accepted(ACCOUNT, "1") == accepted("1")
+    assert await journal.accepted(ACCOUNT, "1") == accepted("1", "1")
+    assert await journal.batch(ACCOUNT, batch_id("1")) == batch("1")
     assert await journal.message(ACCOUNT, "msg_1") == message("1")
     assert await journal.thread(ACCOUNT, "thr_1") == thread("1")
     assert await journal.event(ACCOUNT, told.event_id) == told
@@ -60,7 +64,7 @@ async def test_everything_comes_back_as_it_was_stored(journal: Journal) -> None:
 async def test_a_message_far_larger_than_a_property_comes_back_whole(journal: Journal) -> None:
     """Hundreds of recipients and a full metadata object."""
     large = message("large", metadata={"text": "ü" * 4000}, to=message("x").to * 500)
-    await journal.accept(ACCOUNT, accepted("large"), large, None, expires_at=LATER)
+    await journal.accept(ACCOUNT, accepted("large"), batch("large"), large, expires_at=LATER)
     assert await journal.message(ACCOUNT, "msg_large") == large
 
 
@@ -72,6 +76,7 @@ async def test_of_many_accepts_under_one_key_one_stands(stores: Stores) -> None:
             journals[i % 5].accept(
                 ACCOUNT,
                 accepted("key", f"{i}"),
+                batch(f"{i}"),
                 message(f"{i}", f"thr_{i}"),
                 thread(f"{i}", contacts=(f"c-{i}",)),
                 expires_at=LATER,
@@ -79,13 +84,14 @@ async def test_of_many_accepts_under_one_key_one_stands(stores: Stores) -> None:
             for i in range(50)
         )
     )
-    winner = answers[0].answer["messages"][0]["message_id"]  # type: ignore[index]
+    winner = answers[0].body_hash.removeprefix("hash of ")
     assert all(answer == accepted("key", winner) for answer in answers)
     assert await journals[0].accepted(ACCOUNT, "key") == answers[0]
     stored = await journals[0].threads(ACCOUNT, contact_id=None, user_id=None, after=None, limit=100)
     assert [t.thread_id for t in stored] == [f"thr_{winner}"]
     for i in range(50):
         assert (await journals[0].message(ACCOUNT, f"msg_{i}") is not None) is (str(i) == winner)
+        assert (await journals[0].batch(ACCOUNT, batch_id(f"{i}")) is not None) is (str(i) == winner)
         found = await journals[0].threads(ACCOUNT, contact_id=f"c-{i}", user_id=None, after=None, limit=10)
         assert len(found) == (str(i) == winner)
 
@@ -335,7 +341,7 @@ async def test_removing_leaves_no_row_behind(azurite: Azurite) -> None:
         kinds = [row["RowKey"].partition("|")[0] async for row, _ in rows.query("PartitionKey eq @a", a=ACCOUNT)]
     finally:
         await stores.close()
-    assert kinds == ["event", "key", "last", "told"]
+    assert kinds == ["batch", "event", "key", "last", "told"]
 
 
 async def test_a_message_outlives_its_thread(journal: Journal) -> None:
@@ -346,48 +352,6 @@ async def test_a_message_outlives_its_thread(journal: Journal) -> None:
     await journal.remove_thread(found)
     (left,) = await journal.messages_of(ACCOUNT, "thr_1")
     assert left.message_id == "msg_1"
-
-
-async def test_what_was_accepted_keeps_its_key_without_names(journal: Journal) -> None:
-    """Once its messages are gone; of nobody else's, and of none whose message is still there."""
-    asked = {}
-    for name, user_id, account_id in (
-        ("1", "u1", ACCOUNT),
-        ("2", "u1", ACCOUNT),
-        ("3", "u2", ACCOUNT),
-        ("4", "u1", "b"),
-    ):
-        send = answered(name, user_id)
-        asked[account_id, name] = await journal.accept(
-            account_id, send, message(name, account_id=account_id), None, expires_at=LATER
-        )
-        if name != "2":
-            await journal.remove_message(message(name, account_id=account_id))
-    for _ in range(2):
-        await journal.blank_accepted(ACCOUNT, "u1")
-        assert await journal.accepted(ACCOUNT, "1") == asked[ACCOUNT, "1"].blank()
-        for account_id, name in ((ACCOUNT, "2"), (ACCOUNT, "3"), ("b", "4")):
-            assert await journal.accepted(account_id, name) == asked[account_id, name]
-    again = await journal.accept(ACCOUNT, answered("1", "u1"), message("1"), None, expires_at=LATER)
-    assert again == asked[ACCOUNT, "1"].blank()
-    assert "Ada" not in str(again)
-    assert await journal.message(ACCOUNT, "msg_1") is None
-
-
-def answered(name: str, user_id: str) -> AcceptedSend:
-    """What is kept under a key, with the names of those who get the email."""
-    to = [{"address": "ada@world.example", "name": "Ada", "contact_id": "c-1"}]
-    told = {"message_id": f"msg_{name}", "thread_id": "thr_1", "status": "queued", "to": to}
-    sender = {"via": "outlook", "address": "dana@crm.example", "rule": "individual_outlook"}
-    return AcceptedSend(name, "hash", {"messages": [told], "sender": sender}, user_id)
-
-
-def test_an_answer_without_names_has_the_same_members() -> None:
-    """Ids, status and how it was sent stay; nobody is in `to`, and the sender's address is null."""
-    assert answered("1", "u1").blank().answer == {
-        "messages": [{"message_id": "msg_1", "thread_id": "thr_1", "status": "queued", "to": []}],
-        "sender": {"via": "outlook", "address": None, "rule": "individual_outlook"},
-    }
 
 
 async def test_accounts_do_not_see_each_other(journal: Journal) -> None:

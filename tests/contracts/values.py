@@ -4,11 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sync.domain import ids
+from sync.domain.batch import Batch, Letter
 from sync.domain.connection import Connection, Mailbox, State, Subscription
 from sync.domain.event import NewEvent
 from sync.domain.mail import Address
 from sync.domain.message import Attachment, Contact, Message, Outbox, Status, Thread
 from sync.domain.outgoing import AcceptedSend
+from sync.domain.sender_rule import Sender
 from sync.domain.sign_in import SignIn, Step
 
 NOW = datetime(2026, 3, 2, 9, 0, 0, 123456, tzinfo=UTC)
@@ -59,9 +62,46 @@ def thread(name: str, account_id: str = ACCOUNT, user_id: str = "u1", contacts: 
     )
 
 
-def accepted(key: str, answer: str = "first") -> AcceptedSend:
+def accepted(key: str, name: str = "first") -> AcceptedSend:
     """What is kept under an idempotency key."""
-    return AcceptedSend(key, f"hash of {answer}", {"messages": [{"message_id": answer, "to": []}]})
+    return AcceptedSend(key, f"hash of {name}", batch_id(name), "u1")
+
+
+def batch_id(name: str) -> str:
+    """The id of a batch with this name, of its form."""
+    return f"bat_{name.translate(str.maketrans('01', 'op')):a<20}"
+
+
+def batch(name: str, account_id: str = ACCOUNT, user_id: str = "u1", **changes: Any) -> Batch:
+    """A batch with every kind of field filled."""
+    made = Batch(
+        batch_id=batch_id(name),
+        account_id=account_id,
+        user_id=user_id,
+        kind="bulk",
+        sender=Sender("outlook", "dana@crm.example", "bulk_from_outlook"),
+        sender_name="Dana Ünï",
+        size=3,
+        subject="News 🎈",
+        body_blob="blob",
+        accepted_at=NOW,
+        connection_id="con_1",
+        mailbox=("tenant", "object"),
+        letters=(Letter((Contact("ada@world.example", "Ada", "c-1"),)), Letter((Contact("?", "", ""),), "no address")),
+        letters_name="letters",
+        references=("<1@x>", "<2@x>"),
+        files=(Attachment("att_1", "a.pdf", "application/pdf", 7, blob="b"),),
+        metadata={"campaign": 7, "nested": {"list": [1, "two", None]}},
+        send_at=NOW + timedelta(days=3),
+    )
+    return replace(made, **changes)
+
+
+def of_batch(of: Batch, index: int, **changes: Any) -> Message:
+    """A message of a batch."""
+    message_id = ids.message_in_batch(of.batch_id, index)
+    made = message(f"{index}", ids.thread_id_of(message_id), of.account_id)
+    return replace(made, message_id=message_id, **changes)
 
 
 def new_event(once: str, account_id: str = ACCOUNT) -> NewEvent:

@@ -137,7 +137,8 @@ class FakeJournal:
     async def messages_of(self, account_id: str, thread_id: str) -> list[Message]:
         """The messages of a thread, oldest first."""
         async with self._faults.at("journal.messages_of"):
-            found = [m for m in self._messages if (m.account_id, m.thread_id) == (account_id, thread_id)]
+            of_thread = (account_id, thread_id)
+            found = [m for m in self._messages if m.thread_id and (m.account_id, m.thread_id) == of_thread]
             return sorted(found, key=lambda m: (m.at, m.accepted_at, m.message_id))
 
     async def count_threads(self, account_id: str, connection_id: str) -> int:

@@ -1,6 +1,7 @@
 """The bodies of requests: what is taken, what is refused, and that each wrong field is named where it stands."""
 
 import base64
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from sync.api.models import MAX_METADATA_DEPTH, CompleteRequest, SendRequest, SignInRequest, read
+from sync.api.models import (
+    MAX_METADATA_DEPTH,
+    BulkRequest,
+    CompleteRequest,
+    SendRequest,
+    SignInRequest,
+    read,
+    send_request,
+)
 from sync.domain.errors import InvalidRequest
 from sync.domain.message import Contact
 from sync.domain.outgoing import Outgoing, OutgoingFile
@@ -88,9 +97,9 @@ def test_the_least_send() -> None:
     assert second.metadata == {}
 
 
-@pytest.mark.parametrize("name", SEND.keys() - {"text"})
+@pytest.mark.parametrize("name", SEND.keys() - {"text", "to"})
 def test_what_a_send_needs(name: str) -> None:
-    """A missing field is named."""
+    """A missing field is named. Recipients may be left out of an answer: whether it is one, the rules say."""
     assert wrong(SendRequest, {k: v for k, v in SEND.items() if k != name}) == [name]
 
 
@@ -269,3 +278,54 @@ def test_any_json_is_read_or_refused(value: object) -> None:
     """No value raises anything but the refusal that names its fields."""
     if not wrong(SendRequest, value):
         assert read(SendRequest, value).outgoing().kind in ("individual", "bulk", "workflow")
+
+
+def test_a_bad_address_of_a_bulk_send_keeps_back_its_own_email_alone() -> None:
+    """The others are taken; what is wrong is said, and the address is shown back as it came."""
+    people = [{"address": "kim@customer.example"}, {"address": "no address", "contact_id": "c-2"}, {"address": "a@b"}]
+    asked = read(BulkRequest, send(kind="bulk", to=people)).outgoing()
+    assert [p.address for p in asked.to] == ["kim@customer.example", "no address", "a@b"]
+    assert asked.unusable.keys() == {1}
+    assert asked.unusable[1].startswith("This is no email address")
+
+
+@pytest.mark.parametrize("kind", ["individual", "workflow", "bulk"])
+def test_a_send_is_read_by_its_kind(kind: str) -> None:
+    """One email to all, or one for each: only there a bad address is left for later."""
+    assert send_request(send(kind=kind)).outgoing().kind == kind
+    bad = send(kind=kind, to=[{"address": "no address"}])
+    if kind == "bulk":
+        assert send_request(bad).outgoing().unusable
+    else:
+        with pytest.raises(InvalidRequest):
+            send_request(bad)
+
+
+@pytest.mark.parametrize("kind", [None, 7, "newsletter", ["bulk"], {}])
+def test_what_is_no_kind_is_named(kind: object) -> None:
+    """With the kinds there are."""
+    with pytest.raises(InvalidRequest) as refused:
+        send_request(send(kind=kind))
+    (told,) = refused.value.extra["errors"]  # type: ignore[attr-defined]
+    assert told["field"] == "kind"
+    assert "'individual', 'bulk' or 'workflow'" in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "when"),
+    [
+        ("2026-03-02T09:00:00Z", datetime(2026, 3, 2, 9, 0, tzinfo=UTC)),
+        ("2026-03-02T09:00:00.250+02:00", datetime(2026, 3, 2, 7, 0, 0, 250_000, tzinfo=UTC)),
+    ],
+)
+def test_times_that_are_taken(text: str, when: datetime) -> None:
+    """RFC 3339, in any zone."""
+    assert read(SendRequest, send(send_at=text)).outgoing().send_at == when
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-03-02T09:00:00", "tomorrow", "", 1_772_000_000, "1772000000", True, "2026-13-01T00:00:00Z"]
+)
+def test_times_that_are_refused(value: object) -> None:
+    """One without a zone says nothing, and a number may be seconds or milliseconds."""
+    assert wrong(SendRequest, send(send_at=value)) == ["send_at"]

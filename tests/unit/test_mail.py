@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.domain.mail import Address, MailboxMessage, ThreadKeys, base_subject, message_ids
+from sync.domain.mail import Address, MailboxMessage, ThreadKeys, base_subject, message_ids, reply_subject
 
 # Reply and forward marks by language, as mail programs write them.
 MARKS = {
@@ -130,3 +130,21 @@ def test_everybody_on_a_message_is_a_participant() -> None:
     message = MailboxMessage("AAk1", ThreadKeys(), "", a, to=(b, Address("", "Undisclosed")), cc=(c,), bcc=(d,))
     assert message.participants == {"a@x.example", "b@x.example", "c@x.example", "d@x.example"}
     assert MailboxMessage("AAk1", ThreadKeys(), "", None).participants == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("subject", "answered"),
+    [
+        ("Offer", "RE: Offer"),
+        ("RE: Offer", "RE: Offer"),
+        ("re: offer", "re: offer"),
+        ("AW: Angebot", "AW: Angebot"),
+        ("Re[2]: Offer", "Re[2]: Offer"),
+        ("FWD: Offer", "FWD: Offer"),
+        ("Regarding: x", "RE: Regarding: x"),
+        ("", "RE: "),
+    ],
+)
+def test_a_reply_mark_is_put_once(subject: str, answered: str) -> None:
+    """In whatever language it stands already."""
+    assert reply_subject(subject) == answered

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from sync.domain.outgoing import (
 )
 from tests import files
 
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 KIM = Contact("kim@customer.example", "Kim", "c-7")
 EMAIL = Outgoing(kind="individual", user_id="anna", to=(KIM,), subject="Offer", html="<p>Hi</p>")
 TEXT_FILE = OutgoingFile("notes.txt", "text/plain", b"notes")
@@ -37,7 +39,7 @@ TEXT_FILE = OutgoingFile("notes.txt", "text/plain", b"notes")
 def wrong_fields(outgoing: Outgoing) -> list[str]:
     """The fields that are named as wrong; empty where it may be sent."""
     try:
-        check(outgoing)
+        check(outgoing, NOW)
     except InvalidRequest as refused:
         errors: Any = refused.extra["errors"]
         assert all(error["message"].endswith(".") for error in errors)
@@ -174,10 +176,10 @@ def test_limits_that_name_a_field(by: int) -> None:
 def test_limits_of_the_whole(at_the_limit: Any, by: int) -> None:
     """Sizes are counted in bytes of UTF-8 and of decoded files, exact to one."""
     if by <= 0:
-        check(at_the_limit(by))
+        check(at_the_limit(by), NOW)
     else:
         with pytest.raises(PayloadTooLarge):
-            check(at_the_limit(by))
+            check(at_the_limit(by), NOW)
 
 
 @pytest.mark.parametrize("by", [AT, ABOVE])
@@ -185,10 +187,10 @@ def test_the_largest_file(by: int) -> None:
     """3 MiB may be sent, one byte more may not: the rule of files that come in."""
     email = replace(EMAIL, files=(OutgoingFile("a.txt", "text/plain", b"x" * (MAX_ATTACHMENT_BYTES + by)),))
     if by <= 0:
-        check(email)
+        check(email, NOW)
     else:
         with pytest.raises(AttachmentRefused) as refused:
-            check(email)
+            check(email, NOW)
         assert refused.value.extra == {"files": [{"index": 0, "name": "a.txt", "reason": "too_large"}]}
 
 
@@ -204,7 +206,7 @@ def test_every_bad_file_is_named_with_its_reason() -> None:
         ),
     )
     with pytest.raises(AttachmentRefused) as refused:
-        check(email)
+        check(email, NOW)
     assert refused.value.extra["files"] == [
         {"index": 0, "name": "setup.exe", "reason": "type_not_allowed"},
         {"index": 2, "name": "offer.pdf", "reason": "content_mismatch"},
@@ -241,3 +243,21 @@ def test_recipients_are_everybody() -> None:
     email = replace(EMAIL, cc=people(1), bcc=(replace(KIM, name=""),))
     assert email.recipients == (KIM, *people(1), replace(KIM, name=""))
     assert addresses(email.to) == (Address("kim@customer.example", "Kim"),)
+
+
+def test_recipients_that_no_row_could_hold_are_refused() -> None:
+    """Five hundred with the longest names in other scripts; with ordinary ones there is room."""
+    long = tuple(Contact(f"c{i}@customer.example", "名" * 200, "x" * 200) for i in range(MAX_RECIPIENTS))
+    assert wrong_fields(replace(EMAIL, to=long)) == ["to"]
+    usual = tuple(
+        Contact(f"c{i}@customer.example", f"Contact Number {i}", f"contact-{i}") for i in range(MAX_RECIPIENTS)
+    )
+    assert wrong_fields(replace(EMAIL, to=usual)) == []
+    assert wrong_fields(replace(EMAIL, kind="bulk", to=long)) == [], "each of them has a row of its own"
+
+
+def test_an_answer_may_name_nobody() -> None:
+    """It goes to whom the thread's last message is answered to; a bulk send has nobody to answer."""
+    assert wrong_fields(replace(EMAIL, to=(), thread_id="thr_1")) == []
+    assert wrong_fields(replace(EMAIL, to=())) == ["to"]
+    assert wrong_fields(replace(EMAIL, kind="bulk", to=(), thread_id="thr_1")) == ["to", "thread_id"]

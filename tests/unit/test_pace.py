@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.domain.pace import MINUTE, PER_MINUTE, Pace, given as give, returned, used
+from sync.domain.pace import MINUTE, PER_MINUTE, Pace, returned, used
+from sync.domain.pace import given as give
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EMPTY = Pace(("tenant", "object"))

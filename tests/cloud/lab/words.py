@@ -23,6 +23,7 @@ STATUS: Mapping[str, str] = {
     "sent": "Sent",
     "failed": "Not sent",
     "bounced": "Could not be delivered",
+    "cancelled": "Cancelled",
     "synced": "Synced",
 }
 ORIGIN: Mapping[str, str] = {"crm": "Sent from the CRM", "outlook": "Written in Outlook", "contact": "Received"}
