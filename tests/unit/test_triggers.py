@@ -34,6 +34,9 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "settings/email/sign-in"): "http_settings_sign_in",
     ("PUT", "settings/email/default-sender"): "http_settings_default_sender",
     ("DELETE", "settings/email/connection"): "http_settings_delete",
+    ("PUT", f"{ACCOUNT}/provider"): "http_put_provider",
+    ("GET", f"{ACCOUNT}/provider"): "http_get_provider",
+    ("DELETE", f"{ACCOUNT}/provider"): "http_delete_provider",
     ("POST", f"{ACCOUNT}/messages"): "http_send_message",
     ("GET", f"{ACCOUNT}/messages/{{message_id}}"): "http_get_message",
     ("GET", f"{ACCOUNT}/threads"): "http_list_threads",
@@ -50,9 +53,6 @@ ROUTES: dict[tuple[str, str], str] = {
 #: Routes of the contract that the app does not serve yet. A route that it begins to serve moves up into `ROUTES`.
 NOT_SERVED_YET = {
     ("POST", f"{USER}/connection/explain"),
-    ("PUT", f"{ACCOUNT}/provider"),
-    ("GET", f"{ACCOUNT}/provider"),
-    ("DELETE", f"{ACCOUNT}/provider"),
     ("POST", f"{ACCOUNT}/messages/resolve-sender"),
     ("GET", "openapi.json"),
     ("GET", "docs"),
