@@ -8,6 +8,7 @@ the host's all the same.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Collection, Iterator
@@ -227,6 +228,8 @@ def reason_of(error: Exception) -> str:
         return f"its certificate is not to be trusted ({cause.verify_message})"
     if isinstance(cause, TimeoutError):
         return "no answer in time"
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
+    if isinstance(cause, ssl.SSLError):
+        return "it does not speak TLS there, or none that is safe"
+    if isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno)  # the error's own words may name the address
     return "the connection was lost"

@@ -90,7 +90,7 @@ class FakeSmtpStage:
         self._fake.credentials = CREDENTIALS
 
     def provider(self, security: Security = "starttls", **changes: Any) -> Provider:
-        return provider("smtp.example", 587, security, **changes)
+        return provider(port=587, security=security, **{"host": "smtp.example"} | changes)
 
     def says(self, command: Command, reply: str, recipient: str | None = None) -> None:
         said = ServerReply(int(reply[:3]), reply[4:])
@@ -126,7 +126,7 @@ class SinkStage:
 
     def provider(self, security: Security = "starttls", **changes: Any) -> Provider:
         port = self._sink.tls_port if security == "tls" else self._sink.port
-        return provider("127.0.0.1", port, security, **changes)
+        return provider(port=port, security=security, **{"host": "127.0.0.1"} | changes)
 
     def says(self, command: Command, reply: str, recipient: str | None = None) -> None:
         self._sink.script(Reply(command=command, reply=reply, recipient=recipient))

@@ -20,10 +20,12 @@ from sync.adapters.anchors import AnchorsTable
 from sync.adapters.blobs import Container, MailContentBlobs
 from sync.adapters.connections import ConnectionsTable
 from sync.adapters.journal import JournalTable
+from sync.adapters.providers import ProvidersTable
 from sync.adapters.queues import QueuedWork
+from sync.adapters.sealing import AesGcmSealing
 from sync.adapters.sign_ins import SignInsTable
 from sync.adapters.tables import Table, Tables
-from sync.flows.ports import Anchors, Connections, Content, Journal, SignIns, Work
+from sync.flows.ports import Anchors, Connections, Content, Journal, Providers, SignIns, Work
 from sync.jobs import JOB_OF_QUEUE, QUEUES, Job
 from tests.cloud.polling import eventually
 from tests.fakes.anchors import FakeAnchors
@@ -32,6 +34,7 @@ from tests.fakes.connections import FakeConnections
 from tests.fakes.content import FakeContent
 from tests.fakes.faults import Faults
 from tests.fakes.journal import FakeJournal
+from tests.fakes.providers import FakeProviders
 from tests.fakes.sign_ins import FakeSignIns
 from tests.fakes.work import FakeWork
 
@@ -45,6 +48,7 @@ class Stores(Protocol):
     def anchors(self) -> Anchors: ...
     def content(self) -> Content: ...
     def work(self) -> Work: ...
+    def providers(self) -> Providers: ...
 
     async def taken(self, queue: str) -> Job | None:
         """The next job that can be seen in a queue, taken out of it."""
@@ -65,6 +69,7 @@ class FakeStores:
         self._anchors = FakeAnchors(faults)
         self._content = FakeContent(faults)
         self._work = FakeWork(self._clock, faults)
+        self._providers = FakeProviders(faults)
 
     def journal(self) -> Journal:
         return self._journal
@@ -83,6 +88,9 @@ class FakeStores:
 
     def work(self) -> Work:
         return self._work
+
+    def providers(self) -> Providers:
+        return self._providers
 
     async def taken(self, queue: str) -> Job | None:
         seen = [m for m in self._work.messages if m.queue == queue and m.visible_at <= self._clock()]
@@ -129,6 +137,9 @@ class AzureStores:
         work = QueuedWork(QueueServiceClient.from_connection_string(self._connection_string), self._tables())
         self._closers.append(work.close)
         return work
+
+    def providers(self, sealing: AesGcmSealing | None = None) -> ProvidersTable:
+        return ProvidersTable(self._tables(), sealing or AesGcmSealing([b"k" * 32]))
 
     def container(self, name: str) -> Container:
         """A container of blobs."""
