@@ -41,6 +41,7 @@ MAX_ID_CHARS = 900
 
 _PLAIN_TEXT = re.compile(r"[\x21-\x7e]+(?: [\x21-\x7e]+)*")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_SAFE_VALUE = re.compile(r"[A-Za-z0-9!#&()+@_.-]+(?: [A-Za-z0-9!#&()+@_.-]+)*")
 _ID = re.compile(r"<[\x21-\x3b\x3d\x3f-\x7e]+>")
 _NAME = r"[A-Za-z0-9!#$&^_.+-]{1,127}"  # RFC 6838 4.2
 _TYPE = re.compile(rf"({_NAME})/({_NAME})")
@@ -152,10 +153,16 @@ def _content_id(file: OutgoingFile) -> str:
 
 
 def _parameter(name: str, value: str) -> str:
-    # Not every reader takes the backslash out again, so that what would need one is encoded.
-    if _PLAIN_TEXT.fullmatch(value) and len(value) <= LINE_CHARS - 20 and not set('"\\') & set(value):
+    """A parameter as it is where every reader takes it so (some know neither `;` in quotes nor a backslash); else as RFC 2231."""
+    if _SAFE_VALUE.fullmatch(value) and len(value) <= LINE_CHARS - 20:
         return f';{CRLF} {name}="{value}"'
-    pieces = re.findall(r"(?:%..|[^%]){1,20}", f"utf-8''{quote(value, safe='')}")
+    # No character is cut in two: some readers decode each piece for itself.
+    pieces = ["utf-8''"]
+    for character in value:
+        encoded = quote(character, safe="")
+        if len(pieces[-1]) + len(encoded) > LINE_CHARS - 20:
+            pieces.append("")
+        pieces[-1] += encoded
     if len(pieces) == 1:
         return f";{CRLF} {name}*={pieces[0]}"
     return "".join(f";{CRLF} {name}*{i}*={piece}" for i, piece in enumerate(pieces))
@@ -165,14 +172,15 @@ def _parameter(name: str, value: str) -> str:
 
 
 def _address_header(name: str, people: tuple[Address, ...], *, utf8: bool) -> str:
-    return f"{name}: " + f",{CRLF} ".join(_mailbox(person, utf8=utf8) for person in people)
-
-
-def _mailbox(person: Address, *, utf8: bool) -> str:
-    address, name = ascii_address(person.address), _clean(person.name).strip()
-    if not utf8 and needs_smtputf8(address):
-        return f"{_words(f'{name} {address}'.strip())} :;"
-    return f"{_phrase(name)}{CRLF} <{address}>" if name else address
+    mailboxes: list[str] = []
+    groups: list[str] = []  # they come last: some readers lose their way behind one
+    for person in people:
+        address, shown = ascii_address(person.address), _clean(person.name).strip()
+        if not utf8 and needs_smtputf8(address):
+            groups.append(f"{_words(f'{shown} {address}'.strip())} :;")
+        else:
+            mailboxes.append(f"{_phrase(shown)}{CRLF} <{address}>" if shown else address)
+    return f"{name}: " + f",{CRLF} ".join(mailboxes + groups)
 
 
 def _phrase(name: str) -> str:

@@ -8,7 +8,6 @@ All times together are less than the lease a worker has on a message (`domain.me
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -91,7 +90,8 @@ class OfferedEmail:
         if needs_smtputf8(mail.sender.address) and not utf8:
             raise Declined(str(NO_SMTPUTF8), code="smtputf8_not_offered", status=NO_SMTPUTF8.code)
         try:
-            sender, self._data = ascii_address(mail.sender.address), as_bytes(mail, utf8=utf8)
+            sender = ascii_address(mail.sender.address)
+            self._data = await asyncio.to_thread(as_bytes, mail, utf8=utf8)  # a second for the largest
         except ValueError as error:
             raise Declined(str(NO_ADDRESS), code="address_not_usable", status=NO_ADDRESS.code) from error
         options = [f"SIZE={len(self._data)}"] if self._client.supports_extension("size") else []
@@ -161,7 +161,7 @@ async def _content(client: aiosmtplib.SMTP, data: bytes) -> ServerReply:
     # aiosmtplib's `data` does this with DATA in one, and could not tell an email that never began from one without an answer.
     if client.protocol is None:
         raise aiosmtplib.SMTPServerDisconnected("Connection lost")
-    client.protocol.write(re.sub(rb"(?m)^\.", b"..", data) + b".\r\n")
+    client.protocol.write(data.replace(b"\r\n.", b"\r\n..") + b".\r\n")
     answer = await client.protocol.read_response()
     return ServerReply.of(answer.code, answer.message)
 

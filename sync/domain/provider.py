@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from sync.domain.body import Body
-from sync.domain.internet_name import ascii_domain
+from sync.domain.internet_name import ascii_address
 from sync.domain.mail import Address
 from sync.domain.outgoing import OutgoingFile
 
@@ -50,7 +50,7 @@ class Provider:
         if asked == self.sender.key:
             return True
         try:
-            return ascii_domain(asked.rpartition("@")[2]) in self.domains
+            return ascii_address(asked).rpartition("@")[2] in self.domains
         except ValueError:
             return False
 
