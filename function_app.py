@@ -143,6 +143,31 @@ async def http_settings_delete(req: func.HttpRequest, context: func.Context) -> 
     )
 
 
+# The account's own email provider.
+
+
+@app.route(route=f"{ACCOUNT}/provider", methods=["PUT"])
+@api.endpoint
+async def http_put_provider(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api.models import ProviderRequest, read
+
+    account_id, body = api.account_of(req), read(ProviderRequest, api.json_body(req))
+    return api.answer(api.provider_json(await flows.provider_settings.put(body.provider(account_id))))
+
+
+@app.route(route=f"{ACCOUNT}/provider", methods=["GET"])
+@api.endpoint
+async def http_get_provider(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return api.answer(api.provider_json(await flows.provider_settings.get(api.account_of(req))))
+
+
+@app.route(route=f"{ACCOUNT}/provider", methods=["DELETE"])
+@api.endpoint
+async def http_delete_provider(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    await flows.provider_settings.delete(api.account_of(req))
+    return api.nothing()
+
+
 # Sending, and looking up.
 
 

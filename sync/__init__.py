@@ -15,6 +15,7 @@ How data moves. Rows are the truth, queue messages (in brackets) are wake-up poi
     delete    CRM -> http_delete_connection -> flows/disconnect -> connections -> graph_subscriptions   => 200
               with erase=true -> flows/erase -> disconnect, then everything that was synced -> [erasures]
     refused   any call to Graph or Entra ID -> flows/reconnect -> domain/trouble -> connections -> [crm-deliveries]
+    provider  CRM -> http_put_provider -> flows/provider -> smtp (connect and log in) -> providers (sealed) => 200
     send      CRM -> http_send_message -> flows/accept -> domain/sender_rule, outgoing -> journal -> [mail-sends]
               [mail-sends] -> queue_mail_send -> flows/send, draft -> graph_mail -> journal -> [crm-deliveries]
     receive   Graph -> http_graph_notifications -> flows/receive.acknowledge -> domain/notification -> [mail-changes]

@@ -16,6 +16,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from sync.domain import pace, subscription
+from sync.domain.server_address import Network
 from sync.domain.sign_in import origin_of
 
 GRAPH = "https://graph.microsoft.com/v1.0"
@@ -56,6 +57,8 @@ class Settings:
     forwarded_messages: Literal["sync", "withhold"]
     #: emails of bulk sends, and others beside them, that leave through one mailbox in a minute
     outlook_messages_per_minute: int
+    #: where an account's provider may be although that is not on the public internet
+    provider_allowed_networks: tuple[Network, ...]
 
     def __repr__(self) -> str:
         return f"Settings(public_base_url={self.public_base_url!r}, …)"
@@ -102,6 +105,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         outlook_messages_per_minute=reader.number(
             "OUTLOOK_MESSAGES_PER_MINUTE", pace.PER_MINUTE, low=1, high=MAX_MESSAGES_PER_MINUTE
         ),
+        provider_allowed_networks=reader.listed("PROVIDER_ALLOWED_NETWORKS", _network, needed=False),
     )
     if reader.problems:
         raise ConfigurationError(reader.problems)
@@ -167,9 +171,9 @@ class _Reader:
             self.problem(f"{name} must be {' or '.join(allowed)}.")
         return value
 
-    def listed[T](self, name: str, read_one: Callable[[str], T]) -> tuple[T, ...]:
+    def listed[T](self, name: str, read_one: Callable[[str], T], *, needed: bool = True) -> tuple[T, ...]:
         values = [v.strip() for v in (self.optional(name) or "").split(",") if v.strip()]
-        if not values:
+        if needed and not values:
             self.problem(f"{name} is missing.")
         found = []
         for place, value in enumerate(values, start=1):
@@ -227,6 +231,15 @@ def _webhook_secret(value: str) -> str:
     if not value.startswith("whsec_") or not 24 <= len(_base64(value.removeprefix("whsec_"))) <= 64:
         raise ValueError("it must be whsec_ and base64 of 24 to 64 bytes")
     return value
+
+
+def _network(value: str) -> Network:
+    try:
+        return ipaddress.ip_network(value)
+    except ValueError:
+        raise ValueError(
+            "it must be a network, as 10.20.0.0/16 or fd00:1::/64, without bits behind its prefix"
+        ) from None
 
 
 def _origin(value: str) -> str:

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from sync.adapters.graph_mail import GraphMail
     from sync.adapters.graph_subscriptions import GraphSubscriptions
     from sync.adapters.journal import JournalTable
+    from sync.adapters.providers import ProvidersTable
     from sync.adapters.queues import QueuedWork
     from sync.adapters.sealing import AesGcmSealing
     from sync.adapters.sign_ins import SignInsTable
+    from sync.adapters.smtp import ProviderSmtp
     from sync.adapters.tables import Tables
     from sync.adapters.tokens import SealedTokens
     from sync.flows.accept import Accept
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from sync.flows.erase import Erase
     from sync.flows.outcome import Outcomes
     from sync.flows.pacing import Pacing
+    from sync.flows.provider import ProviderSettings
     from sync.flows.receive import Receive
     from sync.flows.reconnect import Reconnect
     from sync.flows.send import Send
@@ -253,6 +256,13 @@ class Wiring:
         return Send(self._journal, self._work, outlook, provider, self._outcomes, now)
 
     @cached_property
+    def provider_settings(self) -> "ProviderSettings":
+        """The accounts' own email providers."""
+        from sync.flows.provider import ProviderSettings
+
+        return ProviderSettings(self._providers, self._smtp, now)
+
+    @cached_property
     def receive(self) -> "Receive":
         """Mail that Graph tells of."""
         from sync.flows.receive import Receive
@@ -413,6 +423,19 @@ class Wiring:
         from sync.adapters.crm import CrmWebhook
 
         return CrmWebhook(self._http, self.settings.crm_webhook_url, self.settings.crm_webhook_secrets, now)
+
+    @cached_property
+    def _smtp(self) -> "ProviderSmtp":
+        from sync.adapters.smtp import ProviderSmtp
+        from sync.adapters.smtp_session import client_name
+
+        return ProviderSmtp(client_name(self.settings.public_base_url), self.settings.provider_allowed_networks)
+
+    @cached_property
+    def _providers(self) -> "ProvidersTable":
+        from sync.adapters.providers import ProvidersTable
+
+        return ProvidersTable(self._tables, self._sealing)
 
     @cached_property
     def _sign_ins(self) -> "SignInsTable":

@@ -91,10 +91,10 @@ class Table:
             raise Conflict from error
         return str(done["etag"])
 
-    async def upsert(self, row: Row) -> None:
-        """Insert or replace."""
+    async def upsert(self, row: Row) -> str:
+        """Insert or replace; returns the new ETag."""
         await self._ensure_made()
-        await self._client.upsert_entity(row, mode=UpdateMode.REPLACE)
+        return str((await self._client.upsert_entity(row, mode=UpdateMode.REPLACE))["etag"])
 
     async def delete(self, partition: str, row: str) -> None:
         """Delete, if it is there."""

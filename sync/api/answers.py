@@ -16,6 +16,7 @@ from sync.domain.connection import Connection, Erased
 from sync.domain.event import Event, Json, problem_json, rfc3339, whole_message_json
 from sync.domain.message import Attachment, Message, Thread
 from sync.domain.notification import usable_validation_token
+from sync.domain.provider import Provider
 from sync.domain.sender_rule import Sender
 from sync.domain.settings_page import View
 from sync.domain.sign_in import SignInEnd
@@ -89,6 +90,19 @@ def sign_in_json(end: SignInEnd | None) -> Json | None:
         return None
     shown: Json = {"outcome": end.outcome, "at": rfc3339(end.at)}
     return shown | ({"admin_consent_url": end.admin_consent_url} if end.admin_consent_url else {})
+
+
+def provider_json(provider: Provider) -> Json:
+    """An account's provider, without its password."""
+    return {
+        "host": provider.host,
+        "port": provider.port,
+        "security": provider.security,
+        "username": provider.username or None,
+        "from": {"address": provider.sender.address, "name": provider.sender.name or None},
+        "domains": list(provider.domains),
+        "checked_at": rfc3339(provider.checked_at),
+    }
 
 
 def thread_json(thread: Thread, live: bool, messages: list[tuple[Message, Body]] | None = None) -> Json:
@@ -204,6 +218,11 @@ def file(attachment: Attachment, content: bytes) -> func.HttpResponse:
         headers=SAFE_HEADERS | {"Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"},
         mimetype="application/octet-stream",
     )
+
+
+def nothing() -> func.HttpResponse:
+    """204: done, and there is nothing to show."""
+    return func.HttpResponse(status_code=int(HTTPStatus.NO_CONTENT), headers=SAFE_HEADERS)
 
 
 def validation(token: str) -> func.HttpResponse:

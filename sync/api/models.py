@@ -11,11 +11,24 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from sync.domain.errors import InvalidRequest
+from sync.domain.internet_name import ascii_domain, host_name, is_loopback
+from sync.domain.mail import Address
 from sync.domain.message import Contact
-from sync.domain.outgoing import Outgoing, OutgoingFile
+from sync.domain.outgoing import Outgoing, OutgoingFile, has_control_characters
+from sync.domain.provider import Provider
 
 #: Rows are written by walking their values, so nesting has an end well before Python's.
 MAX_METADATA_DEPTH = 32
@@ -95,6 +108,73 @@ class DefaultSenderRequest(_Body):
     """`PUT …/connection/default-sender`."""
 
     default_sender: Literal["outlook", "provider"]
+
+
+def _host(value: str) -> str:
+    try:
+        return host_name(value)
+    except ValueError:
+        raise ValueError(
+            "This is no name and no IP address of a server (without a scheme, a port or spaces)."
+        ) from None
+
+
+def _domain(value: str) -> str:
+    try:
+        return ascii_domain(value)
+    except ValueError:
+        raise ValueError("This is no domain name, as crm.example.") from None
+
+
+def _line(value: str) -> str:
+    if has_control_characters(value):
+        raise ValueError("It can't hold line breaks or other control characters.")
+    return value
+
+
+class ProviderFrom(_Body):
+    """What stands in From where an email names no address of its own."""
+
+    address: EmailAddress
+    name: Annotated[str, Field(max_length=200), AfterValidator(_line)] | None = None
+
+
+class ProviderRequest(_Body):
+    """`PUT …/provider`."""
+
+    host: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_host)]
+    port: Annotated[int, Field(ge=1, le=65535)]
+    security: Literal["starttls", "tls", "none"]
+    username: Annotated[str, Field(min_length=1, max_length=320), AfterValidator(_line)] | None = None
+    password: Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(_line)] | None = None
+    from_: Annotated[ProviderFrom, Field(alias="from")]
+    domains: Annotated[list[Annotated[str, Field(max_length=253), AfterValidator(_domain)]], Field(max_length=100)] = []
+
+    @field_validator("security")
+    @classmethod
+    def _encrypted(cls, value: str, others: ValidationInfo) -> str:
+        if value == "none" and "host" in others.data and not is_loopback(others.data["host"]):
+            raise ValueError("Without encryption only this machine itself may be the host. Use starttls or tls.")
+        return value
+
+    def provider(self, account_id: str) -> Provider:
+        """The same as a value of ours; raises InvalidRequest where only half of a login is given."""
+        if (self.username is None) != (self.password is None):
+            missing = "password" if self.password is None else "username"
+            raise InvalidRequest(
+                "username and password come together. Nothing was changed.",
+                errors=[{"field": missing, "message": "Give both, or neither where the server asks for no login."}],
+            )
+        return Provider(
+            account_id=account_id,
+            host=self.host,
+            port=self.port,
+            security=self.security,
+            sender=Address(self.from_.address, self.from_.name or ""),
+            domains=tuple(dict.fromkeys(self.domains)),
+            username=self.username or "",
+            password=self.password or "",
+        )
 
 
 class Recipient(_Body):

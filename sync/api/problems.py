@@ -40,6 +40,7 @@ STATUS: dict[type[errors.SyncError], HTTPStatus] = {
     errors.AttachmentRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ConnectionNeedsReconnect: HTTPStatus.CONFLICT,
     errors.ProviderNotConfigured: HTTPStatus.CONFLICT,
+    errors.ProviderCheckFailed: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ThreadStopped: HTTPStatus.CONFLICT,
     errors.NotCancellable: HTTPStatus.CONFLICT,
 }
@@ -121,7 +122,7 @@ def _answer_error(error: Exception, request_id: str) -> func.HttpResponse:
             return problem(HTTPStatus.CONFLICT, "connection_needs_reconnect", error.detail, request_id)
         case errors.OperatorAlarm():
             log.critical("operator alarm: %s", error.detail, extra={"request_id": request_id})
-            words = "The registration with Microsoft is broken; the operator was told. Nothing was changed; try again later."
+            words = "The app's own registration or keys are broken; the operator was told. Nothing was changed; try again later."
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "operator_attention_needed",

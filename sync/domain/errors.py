@@ -20,10 +20,11 @@ Everything that can go wrong, as a tree. A class's docstring is its default mess
     │   ├── AttachmentRefused
     │   ├── ConnectionNeedsReconnect
     │   ├── ProviderNotConfigured
+    │   ├── ProviderCheckFailed
     │   ├── ThreadStopped
     │   └── NotCancellable
     ├── SignInLinkUnusable            the person in the browser: a link or callback that does not fit
-    ├── OutsideError                  a neighbour (Graph, Entra ID) did not do what was asked
+    ├── OutsideError                  a neighbour (Graph, Entra ID, a provider) did not do what was asked
     │   ├── Throttled                 not done; try again after `retry_after`
     │   ├── Unclear                   maybe done, maybe not: a timeout, a cut connection, a 5xx
     │   ├── Gone                      what we asked for is not there
@@ -162,6 +163,12 @@ class ProviderNotConfigured(Refusal):
     code = "provider_not_configured"
 
 
+class ProviderCheckFailed(Refusal):
+    """The provider could not be used as it is given. Nothing was stored."""
+
+    code = "provider_check_failed"
+
+
 class ThreadStopped(Refusal):
     """This thread belongs to a mailbox that is no longer connected. Send a new email instead of an answer."""
 
@@ -180,6 +187,9 @@ class SignInLinkUnusable(SyncError):
 
 class OutsideError(SyncError):
     """A neighbour did not do what was asked."""
+
+    #: how far we came with a provider (`domain.provider.Stage`); empty for other neighbours
+    stage: str = ""
 
 
 class Throttled(OutsideError):
@@ -224,7 +234,7 @@ class ReconnectNeeded(OutsideError):
 
 
 class OperatorAlarm(SyncError):
-    """The app's own registration with Microsoft is broken (secret, certificate or client id). No user can mend this."""
+    """The app's own registration with Microsoft, or its keys, are broken. No user can mend this."""
 
 
 class Conflict(SyncError):

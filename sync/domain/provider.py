@@ -10,11 +10,18 @@ from datetime import datetime
 from typing import Literal
 
 from sync.domain.body import Body
+from sync.domain.internet_name import ascii_address
 from sync.domain.mail import Address
 from sync.domain.outgoing import OutgoingFile
 
 #: `starttls`: encrypted by STARTTLS (RFC 3207); `tls`: from the first byte (RFC 8314); `none`: only on this machine itself.
 Security = Literal["starttls", "tls", "none"]
+#: The steps on the way to a server that takes emails: its address found and allowed, connected, encrypted, logged in; then it is
+#: the server's own word.
+Stage = Literal["address", "connect", "tls", "login", "server"]
+
+#: What is kept of a server's words, in characters.
+MAX_WORDS_CHARS = 500
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Provider:
     How an account's provider is reached, and what may be sent through it. `version` is the stored row's etag.
 
     username: empty where the server asks for none. sender: what stands in From where an email names none of its own.
-    domains: lower case; other addresses of these may stand in From, too.
+    domains: lower case, in ASCII; other addresses of these may stand in From, too.
     """
 
     account_id: str
@@ -41,7 +48,12 @@ class Provider:
     def may_send_as(self, address: str) -> bool:
         """Whether an address may stand in From: the provider's own, or one of its domains."""
         asked = address.strip().casefold()
-        return asked == self.sender.key or asked.rpartition("@")[2] in self.domains
+        if asked == self.sender.key:
+            return True
+        try:
+            return ascii_address(asked).rpartition("@")[2] in self.domains
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,12 @@ class ServerReply:
 
     code: int
     words: str
+
+    @classmethod
+    def of(cls, code: int, words: str) -> "ServerReply":
+        """The same with its words fit to be shown: on one line, without control characters, and not longer than is kept."""
+        shown = "".join(c if c.isprintable() else " " for c in words)
+        return cls(code, " ".join(shown.split())[:MAX_WORDS_CHARS])
 
     @property
     def permanent(self) -> bool:

@@ -110,6 +110,8 @@ class LocalCloud:
             "SIGNING_KEYS": _key(),
             # The one authority the app needs here is the SMTP server's: nothing else of this cloud speaks TLS.
             "SSL_CERT_FILE": str(self.smtp.certificate_path),
+            # The SMTP server is on this machine.
+            "PROVIDER_ALLOWED_NETWORKS": "127.0.0.0/8",
             # As in the real host, settings override host.json; an idle queue is looked at more often, for speed.
             "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.200",
             **given,

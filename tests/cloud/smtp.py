@@ -12,6 +12,7 @@ import asyncio
 import base64
 import email
 import email.policy
+import warnings
 from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -65,10 +66,12 @@ class Reply(Control):
     `POST /_lab/answer`: how the next `times` commands of this kind are answered.
 
     `reply` is the whole line, as `451 4.3.0 Try again later`. With `drop` the connection is cut instead; `applied`
-    says whether the message of a DATA command is kept all the same.
+    says whether the message of a DATA command is kept all the same. `recipient`: of RCPT commands, those for this address alone.
+    AUTH can be refused, and not cut.
     """
 
-    command: Literal["MAIL", "RCPT", "DATA"]
+    command: Literal["AUTH", "MAIL", "RCPT", "DATA"]
+    recipient: str | None = None
     reply: str | None = Field(default=None, pattern=r"^[2345]\d\d [ -~]+$")
     drop: bool = False
     applied: bool = False
@@ -132,8 +135,9 @@ class SmtpSink:
             return SMTP(self, tls_context=tls, **self._options(loop))
 
         def encrypted() -> SMTP:
-            # aiosmtpd counts only STARTTLS as encrypted, so that AUTH has to be let in here by hand.
-            return SMTP(self, auth_require_tls=False, **self._options(loop))
+            # aiosmtpd counts only STARTTLS as encrypted, so that AUTH has to be let in here by hand; it warns of that.
+            with warnings.catch_warnings(action="ignore", category=UserWarning):
+                return SMTP(self, auth_require_tls=False, **self._options(loop))
 
         self._listeners.append(await loop.create_server(plain, "127.0.0.1", self.port))
         self._listeners.append(await loop.create_server(encrypted, "127.0.0.1", self.tls_port, ssl=tls))
@@ -155,6 +159,10 @@ class SmtpSink:
         self.messages.clear()
         self._scripts.clear()
 
+    def script(self, reply: Reply) -> None:
+        """Answer the next commands so."""
+        self._scripts.append(_Script(reply))
+
     def _options(self, loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
         return {
             "loop": loop,
@@ -169,6 +177,8 @@ class SmtpSink:
     def _authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, given: LoginPassword
     ) -> AuthResult:
+        if (script := self._next_script("AUTH")) is not None:
+            return AuthResult(success=False, handled=False, message=script.reply)
         user, password = given.login.decode(errors="replace"), given.password.decode(errors="replace")
         believed = self._credentials is None or (user, password) == self._credentials
         return AuthResult(success=believed, handled=False, auth_data=user)
@@ -190,7 +200,7 @@ class SmtpSink:
         self, server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Add a recipient."""
-        if (refusal := self._refusal(server, "RCPT")) is not None:
+        if (refusal := self._refusal(server, "RCPT", address)) is not None:
             return refusal
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
@@ -203,12 +213,13 @@ class SmtpSink:
             self.messages.append(_read(envelope, session, tls=_is_encrypted(server)))
         return "250 2.0.0 Kept" if script is None else _carry_out(server, script)
 
-    def _refusal(self, server: SMTP, command: str) -> str | None:
-        script = self._next_script(command)
+    def _refusal(self, server: SMTP, command: str, recipient: str | None = None) -> str | None:
+        script = self._next_script(command, recipient)
         return None if script is None else _carry_out(server, script)
 
-    def _next_script(self, command: str) -> Reply | None:
-        script = next((s for s in self._scripts if s.reply.command == command), None)
+    def _next_script(self, command: str, recipient: str | None = None) -> Reply | None:
+        fitting = (s for s in self._scripts if s.reply.command == command and s.reply.recipient in (None, recipient))
+        script = next(fitting, None)
         if script is None:
             return None
         script.left -= 1
@@ -221,9 +232,11 @@ class SmtpSink:
 
     async def _script_reply(self, request: web.Request) -> web.Response:
         reply = await read_control(request, Reply)
-        if (reply.reply is None) != reply.drop:
-            return web.json_response({"error": "give either reply or drop"}, status=400)
-        self._scripts.append(_Script(reply))
+        if (reply.reply is None) != reply.drop or (reply.drop and reply.command == "AUTH"):
+            return web.json_response({"error": "give either reply or drop, and only reply for AUTH"}, status=400)
+        if reply.recipient is not None and reply.command != "RCPT":
+            return web.json_response({"error": "recipient is of RCPT alone"}, status=400)
+        self.script(reply)
         return web.json_response({"scripted": sum(script.left for script in self._scripts)})
 
     async def _reset(self, _request: web.Request) -> web.Response:

@@ -21,10 +21,12 @@ from sync.adapters.blobs import Container, MailContentBlobs
 from sync.adapters.connections import ConnectionsTable
 from sync.adapters.journal import JournalTable
 from sync.adapters.paces import PacesTable
+from sync.adapters.providers import ProvidersTable
 from sync.adapters.queues import QueuedWork
+from sync.adapters.sealing import AesGcmSealing
 from sync.adapters.sign_ins import SignInsTable
 from sync.adapters.tables import Table, Tables
-from sync.flows.ports import Anchors, Connections, Content, Journal, Paces, SignIns, Work
+from sync.flows.ports import Anchors, Connections, Content, Journal, Paces, Providers, SignIns, Work
 from sync.jobs import JOB_OF_QUEUE, QUEUES, Job
 from tests.cloud.polling import eventually
 from tests.fakes.anchors import FakeAnchors
@@ -34,6 +36,7 @@ from tests.fakes.content import FakeContent
 from tests.fakes.faults import Faults
 from tests.fakes.journal import FakeJournal
 from tests.fakes.paces import FakePaces
+from tests.fakes.providers import FakeProviders
 from tests.fakes.sign_ins import FakeSignIns
 from tests.fakes.work import FakeWork
 
@@ -48,6 +51,7 @@ class Stores(Protocol):
     def content(self) -> Content: ...
     def work(self) -> Work: ...
     def paces(self) -> Paces: ...
+    def providers(self) -> Providers: ...
 
     async def taken(self, queue: str) -> Job | None:
         """The next job that can be seen in a queue, taken out of it."""
@@ -69,6 +73,7 @@ class FakeStores:
         self._content = FakeContent(faults)
         self._paces = FakePaces(faults)
         self._work = FakeWork(self._clock, faults)
+        self._providers = FakeProviders(faults)
 
     def journal(self) -> Journal:
         return self._journal
@@ -90,6 +95,9 @@ class FakeStores:
 
     def paces(self) -> Paces:
         return self._paces
+
+    def providers(self) -> Providers:
+        return self._providers
 
     async def taken(self, queue: str) -> Job | None:
         seen = [m for m in self._work.messages if m.queue == queue and m.visible_at <= self._clock()]
@@ -139,6 +147,9 @@ class AzureStores:
 
     def paces(self) -> Paces:
         return PacesTable(self._tables())
+
+    def providers(self, sealing: AesGcmSealing | None = None) -> ProvidersTable:
+        return ProvidersTable(self._tables(), sealing or AesGcmSealing([b"k" * 32]))
 
     def container(self, name: str) -> Container:
         """A container of blobs."""

@@ -7,7 +7,7 @@ Everything is read through Microsoft's own SDK, as the app does.
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables.aio import TableServiceClient
@@ -63,6 +63,10 @@ class Storage:
         sign_in = await sign_ins.get(sign_in_id_of(handle.rpartition("/")[2]))
         assert sign_in is not None, "there is no such sign-in"
         await sign_ins.save(replace(sign_in, expires_at=datetime.now(UTC)))
+
+    async def provider_row(self, account_id: str) -> dict[str, Any]:
+        """What is stored of the account's provider."""
+        return dict(await self._tables.get_table_client("providers").get_entity(f"account|{account_id}", "provider"))
 
     async def contents(self) -> Contents:
         """Everything in every table, container and queue."""

@@ -89,7 +89,7 @@ def problem_of(answer: httpx.Response) -> Json:
     problem = dict(answer.json())
     assert answer.headers["content-type"].partition(";")[0] == "application/problem+json"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert set(problem) - {"errors", "files"} == PROBLEM
+    assert set(problem) - {"errors", "files", "stage", "server_reply"} == PROBLEM
     assert problem["status"] == answer.status_code
     assert isinstance(problem["retryable"], bool)
     assert problem["type"].endswith(problem["code"])

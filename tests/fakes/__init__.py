@@ -6,8 +6,8 @@ over each of them and over the real adapter beside it.
     clock.py          a clock that a test sets
     versioned.py      rows with versions, as a table keeps them
     people.py         who there is at Microsoft, with their mailboxes and sign-ins
-    sign_ins.py connections.py anchors.py journal.py content.py work.py sealing.py tokens.py: storage
-    entra.py mail.py subscriptions.py (graph_access.py: the door of both) crm.py: neighbours
+    sign_ins.py connections.py anchors.py journal.py content.py work.py sealing.py tokens.py providers.py: storage
+    entra.py mail.py subscriptions.py (graph_access.py: the door of both) crm.py smtp.py: neighbours
 
 A fake yields to other tasks at each call, as a network does, and does its work in one piece between two yields.
 """

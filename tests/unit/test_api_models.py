@@ -13,14 +13,17 @@ from sync.api.models import (
     MAX_METADATA_DEPTH,
     BulkRequest,
     CompleteRequest,
+    ProviderRequest,
     SendRequest,
     SignInRequest,
     read,
     send_request,
 )
 from sync.domain.errors import InvalidRequest
+from sync.domain.mail import Address
 from sync.domain.message import Contact
 from sync.domain.outgoing import Outgoing, OutgoingFile
+from sync.domain.provider import Provider
 
 SEND: dict[str, Any] = {
     "kind": "individual",
@@ -329,3 +332,69 @@ def test_times_that_are_taken(text: str, when: datetime) -> None:
 def test_times_that_are_refused(value: object) -> None:
     """One without a zone says nothing, and a number may be seconds or milliseconds."""
     assert wrong(SendRequest, send(send_at=value)) == ["send_at"]
+
+
+PROVIDER: dict[str, Any] = {
+    "host": "smtp.example",
+    "port": 587,
+    "security": "starttls",
+    "username": "apikey",
+    "password": "hunter2",
+    "from": {"address": "offers@crm.example", "name": "Offers"},
+    "domains": ["crm.example"],
+}
+
+
+def test_a_whole_provider() -> None:
+    """Every field of the contract; names in lower case and ASCII, each domain once."""
+    asked = PROVIDER | {"host": "SMTP.Bücher.example.", "domains": ["CRM.example", "bücher.example", "crm.example."]}
+    assert read(ProviderRequest, asked).provider("acme") == Provider(
+        account_id="acme",
+        host="smtp.xn--bcher-kva.example",
+        port=587,
+        security="starttls",
+        sender=Address("offers@crm.example", "Offers"),
+        domains=("crm.example", "xn--bcher-kva.example"),
+        username="apikey",
+        password="hunter2",
+    )
+
+
+def test_the_least_of_a_provider() -> None:
+    """No login, no domains, no name."""
+    asked = {"host": "192.0.2.7", "port": 465, "security": "tls", "from": {"address": "offers@crm.example"}}
+    assert read(ProviderRequest, asked).provider("acme") == Provider(
+        "acme", "192.0.2.7", 465, "tls", Address("offers@crm.example")
+    )
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1", "LOCALHOST"])
+def test_without_encryption_on_this_machine(host: str) -> None:
+    """Its own addresses and its own name alone; what they lead to is judged again when connecting."""
+    assert read(ProviderRequest, PROVIDER | {"security": "none", "host": host}).security == "none"
+    for other in ("smtp.example", "10.0.0.1", "localhost.example", "0.0.0.0"):
+        assert wrong(ProviderRequest, PROVIDER | {"security": "none", "host": other}) == ["security"]
+
+
+@pytest.mark.parametrize(("given", "missing"), [("username", "password"), ("password", "username")])
+@pytest.mark.parametrize("absent", [{}, {"value": None}])
+def test_half_a_login(given: str, missing: str, absent: dict[str, None]) -> None:
+    """Is no login; the other half is named."""
+    asked = {k: v for k, v in PROVIDER.items() if k != missing} | ({missing: None} if absent else {})
+    with pytest.raises(InvalidRequest) as refused:
+        read(ProviderRequest, asked).provider("acme")
+    assert [e["field"] for e in refused.value.extra["errors"]] == [missing]  # type: ignore[attr-defined]
+    assert given in asked
+
+
+@pytest.mark.parametrize("field", ["host", "username", "password", "from.name", "from.address", "domains[0]"])
+@pytest.mark.parametrize("evil", ["a\r\nb", "a\nb", "a\x00b", "a\x85b", "a\u2028b"])
+def test_no_control_character_reaches_a_server(field: str, evil: str) -> None:
+    """In no field that is sent or written to it."""
+    asked = PROVIDER | {"from": dict(PROVIDER["from"])}
+    name, _, member = field.partition(".")
+    if member:
+        asked["from"][member] = evil
+    else:
+        asked |= {"domains": [evil]} if name == "domains[0]" else {name: evil}
+    assert wrong(ProviderRequest, asked) == [field]

@@ -9,7 +9,9 @@ from sync.domain.body import Body
 from sync.domain.connection import Erased, State, disconnected, erased
 from sync.domain.errors import NotFound
 from sync.domain.event import Attempt, rfc3339
+from sync.domain.mail import Address
 from sync.domain.message import Contact
+from sync.domain.provider import Provider
 from sync.domain.settings_page import View
 from sync.domain.sign_in import SignInEnd
 from tests.unit.sample_mail import NOW, connection, event, message, thread
@@ -161,3 +163,37 @@ def test_how_the_app_is_doing() -> None:
         "queues": {"mail-sends": {"waiting": 2, "poison": 1}, "mail-changes": {"waiting": 0, "poison": 0}},
         "connections": {"connected": 3},
     }
+
+
+def test_a_provider() -> None:
+    """The contract's keys, and never the password; what there is not is null."""
+    whole = Provider(
+        *("acme", "smtp.example", 587, "starttls", Address("offers@crm.example", "Offers"), ("crm.example",)),
+        username="apikey",
+        password="hunter2",
+        checked_at=NOW,
+    )
+    shown = {
+        "host": "smtp.example",
+        "port": 587,
+        "security": "starttls",
+        "username": "apikey",
+        "from": {"address": "offers@crm.example", "name": "Offers"},
+        "domains": ["crm.example"],
+        "checked_at": rfc3339(NOW),
+    }
+    assert api.provider_json(whole) == shown
+    bare = Provider("acme", "smtp.example", 587, "tls", Address("offers@crm.example"))
+    assert api.provider_json(bare) == shown | {
+        "security": "tls",
+        "username": None,
+        "from": {"address": "offers@crm.example", "name": None},
+        "domains": [],
+        "checked_at": None,
+    }
+
+
+def test_an_empty_answer() -> None:
+    """204 has no body."""
+    response = api.nothing()
+    assert (response.status_code, response.get_body()) == (204, b"")

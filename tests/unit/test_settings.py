@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from datetime import timedelta
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,7 @@ def test_what_is_needed_and_what_is_assumed() -> None:
     assert settings.subscription_lifetime == timedelta(days=6)
     assert settings.forwarded_messages == "sync"
     assert settings.entra_managed_identity_client_id is None
+    assert settings.provider_allowed_networks == ()
     assert settings.encryption_keys == (b"k" * 32,)
 
 
@@ -122,6 +124,7 @@ WRONG = {
     "SUBSCRIPTION_MINUTES": ["44", "10081", "0", "-60", "1.5", "one", "٦٠", "9" * 5_000, "60 minutes"],
     "FORWARDED_MESSAGES": ["yes", "Sync", "drop"],
     "NOTIFICATION_MODE": ["rich", "Basic", "x"],
+    "PROVIDER_ALLOWED_NETWORKS": ["10.0.0.0/33", "10.0.0.1/8", "mail.internal", "10.0.0.0/8;127.0.0.0/8", "fd00::/129"],
 }
 
 
@@ -163,6 +166,14 @@ RIGHT = [
     ("SUBSCRIPTION_MINUTES", "10080", "subscription_lifetime", timedelta(days=7)),
     ("FORWARDED_MESSAGES", "withhold", "forwarded_messages", "withhold"),
     ("NOTIFICATION_MODE", "basic", "forwarded_messages", "sync"),
+    ("PROVIDER_ALLOWED_NETWORKS", " ", "provider_allowed_networks", ()),
+    ("PROVIDER_ALLOWED_NETWORKS", "10.1.2.3", "provider_allowed_networks", (ip_network("10.1.2.3/32"),)),
+    (
+        "PROVIDER_ALLOWED_NETWORKS",
+        "10.20.0.0/16, fd00:1::/64,",
+        "provider_allowed_networks",
+        (ip_network("10.20.0.0/16"), ip_network("fd00:1::/64")),
+    ),
 ]
 
 
