@@ -36,6 +36,13 @@ from tests.fakes.tokens import FakeTokens
 
 DANA = "dana@crm.example"
 ALIAS = "d.doe@crm.example"
+#: Switches of the emulator by name, and what the fake calls them.
+DOUBTS = {
+    "create_reply_marks_read": "answering_marks_read",
+    "reply_recipients_are_added": "adds_recipients",
+    "reply_carries_inline_files": "carries_inline_files",
+    "send_from_alias_enabled": "sends_from_alias",
+}
 
 
 class GraphStage(Protocol):
@@ -70,6 +77,9 @@ class GraphStage(Protocol):
 
     async def next_send_is_unclear(self, *, applied: bool) -> None:
         """The answer to the next send is lost."""
+
+    async def switch(self, name: str, on: bool) -> None:
+        """Graph does so, or does not: one of `DOUBTS`."""
 
     async def open_subscriptions(self) -> list[str]:
         """Ids of what is open at Graph, the oldest first."""
@@ -126,6 +136,9 @@ class FakeGraphStage:
 
     async def next_send_is_unclear(self, *, applied: bool) -> None:
         self._faults.fail("mail.send", Unclear(), applied=applied)
+
+    async def switch(self, name: str, on: bool) -> None:
+        setattr(self._fake, DOUBTS[name], on)
 
     async def open_subscriptions(self) -> list[str]:
         return list(self._fake_subscriptions.open_ones)
@@ -202,6 +215,9 @@ class EmulatedGraphStage:
 
     async def next_send_is_unclear(self, *, applied: bool) -> None:
         await self.lab("POST", "/faults", {"match": "POST */send", "status": 504, "applied": applied})
+
+    async def switch(self, name: str, on: bool) -> None:
+        await self.lab("POST", "/switches", {name: on})
 
     async def open_subscriptions(self) -> list[str]:
         return [held["id"] for held in await self.lab("GET", "/subscriptions")]

@@ -61,7 +61,8 @@ class FakeMail:
     outgoing: every email that left, in order. on_change: told the mailbox, the id and the kind of each change.
     refuses_to_send: what each send is refused with, where it is. hides_submitted: what was sent is nowhere to be seen until
     its copy is in Sent Items, which Graph documents as possible. answering_marks_read, adds_recipients, carries_inline_files:
-    what an answer's draft does to what it answers, and takes over from it.
+    what an answer's draft does to what it answers, and takes over from it. sends_from_alias: off, the mailbox's own address
+    takes the place of an alias when a draft is sent.
     """
 
     sent_copy_delay = timedelta(seconds=1)
@@ -80,6 +81,7 @@ class FakeMail:
         self.answering_marks_read = False
         self.adds_recipients = False
         self.carries_inline_files = True
+        self.sends_from_alias = True
         self.on_change: Callable[[Identity, str, Change], None] = lambda identity, graph_id, change: None
 
     async def owner(self, access_token: str) -> Mailbox:
@@ -219,6 +221,9 @@ class FakeMail:
             draft = self._draft(connection, draft_id)
             if self.refuses_to_send is not None:
                 raise self.refuses_to_send
+            if not self.sends_from_alias:
+                owner = connection.mailbox
+                draft.seen = replace(draft.seen, sender=Address(owner.email, owner.display_name))
             draft.leaves_at = self._clock() + self.sent_copy_delay
 
     async def find_stamped(self, connection: Connection, stamp: str) -> MailboxMessage | None:
@@ -286,6 +291,15 @@ class FakeMail:
     def unread(self, graph_id: str) -> bool:
         """Whether the owner sees it as unread."""
         return self._items[graph_id].unread
+
+    def read_ones(self) -> list[MailboxMessage]:
+        """The mail from others that is not unread."""
+        return [i.seen for i in self._items.values() if not (i.unread or i.seen.is_draft or i.seen.stamp)]
+
+    def read(self, graph_id: str, read: bool = True) -> None:
+        """The owner reads a message, or marks it as unread."""
+        self._items[graph_id].unread = not read
+        self._changed(self._items[graph_id], "updated")
 
     def drafts(self) -> list[Item]:
         """Everything that is still a draft."""
