@@ -143,7 +143,7 @@ class Drafting:
             return message
         if outbox.unread_original:
             await self._unread_again(connection, outbox)
-        if outbox.carried_files and not outbox.files_done and not outbox.file_asked:
+        if outbox.carried_files:  # none of ours is there yet: it is noted with the first one that these are off
             await self.mail.remove_files(connection, mail.graph_id)
         wanted = _draft(connection, message, Body(None, None))
         if message.answers and _people(mail) != _people(wanted):

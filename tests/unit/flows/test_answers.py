@@ -16,7 +16,7 @@ from sync.domain.outgoing import OutgoingFile
 from sync.flows.draft import LOOKS_FOR_LOST_DRAFT, MAX_SENDS_WITH_FILES
 from tests import files
 from tests.fakes.mail import HeldFile
-from tests.unit.flows.sent_once import DAY, TEXT, assert_sent_once
+from tests.unit.flows.sent_once import DAY, TEXT, assert_sent_once, outcomes
 from tests.unit.flows.world import ADA, World
 
 ALIAS = "d.doe@crm.example"
@@ -174,16 +174,39 @@ async def test_an_answer_to_ones_own_email_never_goes_to_oneself(world: World, d
 
 
 async def test_a_draft_that_may_be_on_its_way_is_not_written_to(world: World, dana: Connection) -> None:
-    """After a send without an answer nothing is set any more: Graph would refuse, and the email would be told as failed."""
-    world.mail.adds_recipients = True
+    """After a send without an answer nothing is set any more, even if the mailbox shows other recipients: it would be refused."""
     first, _ = await asked(world, dana)
-    message = await answered(world, dana, first, to=[Contact("bob@world.example")])
+    message = await answered(world, dana, first)
     world.faults.fail("mail.send", Unclear(), applied=True)
     world.mail.sent_copy_delay *= 40
+
+    async def shown_otherwise() -> None:
+        draft = world.mail.drafts()[0]
+        draft.seen = replace(draft.seen, to=(Address("ada@internal.example"),))
+
+    world.faults.meanwhile("mail.keys", shown_otherwise, skip=1)  # the first is Graph telling of the new draft
     await world.settle(DAY)
 
+    assert await outcomes(world) == ["message.sent", "message.sent"]
     assert [item.seen.stamp for item in world.mail.outgoing] == [message.message_id]
-    assert world.faults.count("mail.set_recipients") == 1
+    assert world.faults.count("mail.set_recipients") == 0
+
+
+async def test_a_draft_that_was_lost_leaves_the_original_as_it_was(world: World, dana: Connection) -> None:
+    """The draft marked the original as read, its answer was lost, and the user deleted it: the next one still knows."""
+    marks_read(world)
+    first, reply = await asked(world, dana)
+    await answered(world, dana, first)
+    world.faults.fail("mail.create_answer", Unclear(), applied=True)
+
+    async def delete() -> None:
+        world.mail.delete(world.mail.drafts()[0].seen.graph_id)
+
+    world.faults.meanwhile("mail.find_stamped", delete)
+    await world.settle(DAY)
+
+    assert len(world.mail.outgoing) == 1
+    assert world.mail.unread(reply.graph_id)
 
 
 @pytest.mark.parametrize("carried", [True, False])
