@@ -57,7 +57,9 @@ class GraphStage(Protocol):
     def now(self) -> datetime:
         """The time at Graph."""
 
-    async def arrives(self, sender: str, subject: str, html: str, files: Sequence[HeldFile] = ()) -> str:
+    async def arrives(
+        self, sender: str, subject: str, html: str, files: Sequence[HeldFile] = (), reply_to: Sequence[str] = ()
+    ) -> str:
         """Mail for Dana from outside; its id."""
 
     async def departed(self) -> None:
@@ -115,8 +117,12 @@ class FakeGraphStage:
     def now(self) -> datetime:
         return self._clock()
 
-    async def arrives(self, sender: str, subject: str, html: str, files: Sequence[HeldFile] = ()) -> str:
-        return self._fake.arrives(self.dana.mailbox, sender, subject, body=Body(html, None), files=files).graph_id
+    async def arrives(
+        self, sender: str, subject: str, html: str, files: Sequence[HeldFile] = (), reply_to: Sequence[str] = ()
+    ) -> str:
+        body = Body(html, None)
+        arrived = self._fake.arrives(self.dana.mailbox, sender, subject, body=body, files=files, reply_to=reply_to)
+        return arrived.graph_id
 
     async def departed(self) -> None:
         self._clock.advance(self._fake.sent_copy_delay)
@@ -180,7 +186,9 @@ class EmulatedGraphStage:
     def now(self) -> datetime:
         return self.clock.now()
 
-    async def arrives(self, sender: str, subject: str, html: str, files: Sequence[HeldFile] = ()) -> str:
+    async def arrives(
+        self, sender: str, subject: str, html: str, files: Sequence[HeldFile] = (), reply_to: Sequence[str] = ()
+    ) -> str:
         attachments = [
             {
                 "name": file.name,
@@ -193,7 +201,7 @@ class EmulatedGraphStage:
             for file in files
         ]
         mail = {"to": DANA, "from": sender, "subject": subject, "html": html, "attachments": attachments}
-        return str((await self.lab("POST", "/mail", mail))["id"])
+        return str((await self.lab("POST", "/mail", mail | {"reply_to": list(reply_to)}))["id"])
 
     async def departed(self) -> None:
         self.clock.advance(self.graph.switches.sent_copy_delay_s)

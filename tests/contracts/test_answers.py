@@ -56,6 +56,15 @@ async def test_what_is_gone_is_neither_read_nor_unread(stage: GraphStage) -> Non
             await call(stage.dana, graph_id)
 
 
+async def test_where_the_sender_wants_answers_is_a_key_that_is_read(stage: GraphStage) -> None:
+    """Its Reply-To, which makes nobody a participant; nothing where there is none."""
+    graph_id = await stage.arrives(ADA.address, "Price?", "", reply_to=[BOB.address, EVE.address])
+    mail = await stage.mail.keys(stage.dana, graph_id)
+    assert [a.address for a in mail.reply_to] == [BOB.address, EVE.address]
+    assert mail.participants == {ADA.key, DANA}
+    assert (await stage.mail.keys(stage.dana, await question(stage))).reply_to == ()
+
+
 @BOTH_WAYS
 async def test_the_recipients_of_an_answer_can_be_set(stage: GraphStage, on: bool) -> None:
     """Where Graph adds those it chose to those given, the draft shows it, and setting them leaves those wanted alone."""
