@@ -72,7 +72,7 @@ async def test_two_files_of_one_name_both_go(connected: Connected) -> None:
 LOST: dict[str, tuple[str, Json, list[str]]] = {
     "session lost, opened": ("POST */createUploadSession", {"drop": True, "applied": True}, [OPEN, OPEN, "PUT upload"]),
     "piece lost, arrived": ("PUT *AttachmentSessions*", {"drop": True, "applied": True}, [OPEN, "PUT upload"]),
-    "piece lost, not arrived": ("PUT *AttachmentSessions*", {"drop": True}, [OPEN, OPEN, "PUT upload"]),
+    "piece failed, not arrived": ("PUT *AttachmentSessions*", {"status": 503}, [OPEN, OPEN, "PUT upload"]),
     "piece too late, arrived": ("PUT *AttachmentSessions*", {"status": 504, "applied": True}, [OPEN, "PUT upload"]),
     "piece throttled": ("PUT *AttachmentSessions*", {"status": 429, "retry_after": 1}, [OPEN, OPEN, "PUT upload"]),
     "session ended": ("PUT *AttachmentSessions*", {"status": 404}, [OPEN, OPEN, "PUT upload"]),
