@@ -116,8 +116,20 @@ class GraphClient:
             response = await self._http.put(url, content=content, headers=headers, timeout=TIMEOUT)
         except httpx.HTTPError as error:
             raise Unclear(f"no answer to an upload: {type(error).__name__}") from error
+        if response.status_code == 401:
+            # About the address, which carries its own authority, not about the user's sign-in.
+            raise Unclear("the upload session has ended")
         if not response.is_success:
             _raise_for(response)
+
+    async def cancel_upload(self, url: str) -> None:
+        """
+        End an upload session, if it is still there; one that can't be reached ends by itself when its time is over.
+
+        https://learn.microsoft.com/graph/outlook-large-attachments#cancel-an-upload-session
+        """
+        with contextlib.suppress(httpx.HTTPError):
+            await self._http.delete(url, timeout=TIMEOUT)
 
     async def _raise_if_shut_out(self, response: httpx.Response, token: str) -> None:
         """A 403 may be about one item, or the permission was withdrawn: then the inbox is closed to us too."""

@@ -1,6 +1,7 @@
 """One user's mailbox through Graph (https://learn.microsoft.com/graph/api/resources/mail-api-overview). Ids are immutable ids."""
 
 import base64
+import contextlib
 import json
 from datetime import datetime
 from urllib.parse import quote
@@ -8,7 +9,7 @@ from urllib.parse import quote
 from sync.adapters import graph_shapes as shapes
 from sync.adapters.graph_client import INBOX, GraphClient
 from sync.domain.connection import Connection, Mailbox
-from sync.domain.errors import Unclear
+from sync.domain.errors import Gone, OutsideError, Unclear
 from sync.domain.mail import MailboxMessage, MailContent
 from sync.domain.outgoing import Draft, OutgoingFile
 
@@ -101,8 +102,26 @@ class GraphMail:
         made = await self._graph.request(connection, "POST", path, json={"message": shapes.new_message(draft)})
         return shapes.mailbox_message(made.json())
 
+    async def is_unread(self, connection: Connection, graph_id: str) -> bool:
+        """Whether the user has not read this message yet; raises Gone."""
+        found = await self._graph.request(connection, "GET", _message(graph_id), params={"$select": "isRead"})
+        return not found.json().get("isRead", True)
+
+    async def mark_unread(self, connection: Connection, graph_id: str) -> None:
+        """Let a message be unread again; raises Gone (https://learn.microsoft.com/graph/api/message-update)."""
+        await self._graph.request(connection, "PATCH", _message(graph_id), json={"isRead": False})
+
+    async def set_recipients(self, connection: Connection, draft_id: str, draft: Draft) -> None:
+        """Let what is in the mailbox go to the recipients of `draft`, and to nobody else."""
+        await self._graph.request(connection, "PATCH", _message(draft_id), json=shapes.recipients(draft))
+
     async def add_file(self, connection: Connection, draft_id: str, file: OutgoingFile) -> None:
-        """Add a file to a draft, in one request or, if it is large, through an upload session."""
+        """
+        Add a file to a draft, in one request or, if it is large, through an upload session.
+
+        The file is on the draft once its last byte is there, and nothing of it before. A session that did not come to its end
+        is cancelled, so that it can't later, when the file was added by another.
+        """
         path = f"{_message(draft_id)}/attachments"
         if len(file.content) < DIRECT_UPLOAD_BYTES:
             await self._graph.request(connection, "POST", path, json=shapes.new_file(file))
@@ -110,10 +129,21 @@ class GraphMail:
         opened = await self._graph.request(
             connection, "POST", f"{path}/createUploadSession", json=shapes.new_upload(file)
         )
-        total = len(file.content)
-        for start in range(0, total, UPLOAD_PIECE_BYTES):
-            piece = file.content[start : start + UPLOAD_PIECE_BYTES]
-            await self._graph.upload(opened.json()["uploadUrl"], piece, start, total)
+        url, total = opened.json()["uploadUrl"], len(file.content)
+        try:
+            for start in range(0, total, UPLOAD_PIECE_BYTES):
+                await self._graph.upload(url, file.content[start : start + UPLOAD_PIECE_BYTES], start, total)
+        except OutsideError:
+            await self._graph.cancel_upload(url)
+            raise
+
+    async def remove_files(self, connection: Connection, draft_id: str) -> None:
+        """Take every file off a draft."""
+        path = f"{_message(draft_id)}/attachments"
+        found = await self._graph.request(connection, "GET", path, params={"$select": "id"})
+        for file in found.json()["value"]:
+            with contextlib.suppress(Gone):
+                await self._graph.request(connection, "DELETE", f"{path}/{quote(file['id'], safe='')}")
 
     async def file_names(self, connection: Connection, draft_id: str) -> list[str]:
         """The names of the files on a draft."""

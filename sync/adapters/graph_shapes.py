@@ -22,7 +22,7 @@ REFERENCES = "String 0x1039"
 
 _KEYS = (
     "id,conversationId,conversationIndex,internetMessageId,internetMessageHeaders,isDraft,subject,from,sender,"
-    "toRecipients,ccRecipients,bccRecipients,receivedDateTime,sentDateTime"
+    "replyTo,toRecipients,ccRecipients,bccRecipients,receivedDateTime,sentDateTime"
 )
 _PROPERTIES = " or ".join(f"id eq '{name}'" for name in (STAMP, IN_REPLY_TO, REFERENCES))
 
@@ -68,6 +68,7 @@ def mailbox_message(data: Mapping[str, Any]) -> MailboxMessage:
         ),
         subject=data.get("subject") or "",
         sender=_address(data.get("from") or data.get("sender")),
+        reply_to=_addresses(data.get("replyTo")),
         to=_addresses(data.get("toRecipients")),
         cc=_addresses(data.get("ccRecipients")),
         bcc=_addresses(data.get("bccRecipients")),
@@ -107,9 +108,7 @@ def _file(data: Mapping[str, Any]) -> MailFile:
 def new_message(draft: Draft) -> dict[str, object]:
     """The JSON of a draft to create, or of what a reply is to say."""
     message: dict[str, object] = {
-        "toRecipients": _recipients(draft.to),
-        "ccRecipients": _recipients(draft.cc),
-        "bccRecipients": _recipients(draft.bcc),
+        **recipients(draft),
         "body": {"contentType": "html", "content": draft.body.html}
         if draft.body.html is not None
         else {"contentType": "text", "content": draft.body.text or ""},
@@ -117,7 +116,18 @@ def new_message(draft: Draft) -> dict[str, object]:
     }
     if draft.subject:
         message["subject"] = draft.subject
+    if draft.sender is not None:
+        message["from"] = _recipients([draft.sender])[0]
     return message
+
+
+def recipients(draft: Draft) -> dict[str, object]:
+    """Whom a draft goes to, as JSON: all three groups, since one that is left out stays as it is."""
+    return {
+        "toRecipients": _recipients(draft.to),
+        "ccRecipients": _recipients(draft.cc),
+        "bccRecipients": _recipients(draft.bcc),
+    }
 
 
 def new_file(file: OutgoingFile) -> dict[str, object]:

@@ -5,9 +5,11 @@ Sanitising is done by nh3 (https://nh3.readthedocs.io): scripts, event handlers,
 those below are removed. `cid:` stays, since inline images are shown by it.
 """
 
+import re
 from dataclasses import dataclass
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 #: What is sanitised at most; the rest of a longer body is dropped before (2 MiB of HTML take about 0.1 s).
 MAX_HTML_CHARS = 2 * 1024 * 1024
@@ -17,6 +19,9 @@ MAX_EVENT_BODY_BYTES = 64 * 1024
 MAX_EVENT_TEXT_BYTES = 16 * 1024
 
 _URL_SCHEMES = {"http", "https", "mailto", "tel", "cid"}
+#: An image in sanitised HTML, whose attributes are all in double quotes; and where it is one of the message's own files.
+_IMAGE = re.compile(r'<img\b(?:[^">]|"[^"]*")*>')
+_INLINE_SOURCE = re.compile(r'\ssrc="\s*cid:([^"]*?)\s*"', re.IGNORECASE)
 _BLOCKS = frozenset(
     [
         "p",
@@ -87,11 +92,13 @@ def for_event(body: Body) -> tuple[Body, bool]:
     return Body(html, text), (html, text) != (whole.html, whole.text)
 
 
-def with_history(new: Body, earlier: Body, heading: dict[str, str]) -> Body:
+def with_history(new: Body, earlier: Body, heading: dict[str, str], carried: frozenset[str] = frozenset()) -> Body:
     """
     An answer with the message it answers quoted below, as mail programs write it.
 
     `heading` is what stands over the quote (From, Sent, To, Subject), in that order. The answer stays HTML, or plain text.
+    Images of the quote that are files of the earlier message are left out, since its files do not go along: what they show
+    would be a broken image. `carried`: the content ids of the files that do go along, with the answer.
     """
     if new.html is None:
         quoted = [f"{name}: {value}" for name, value in heading.items()] + [
@@ -101,8 +108,19 @@ def with_history(new: Body, earlier: Body, heading: dict[str, str]) -> Body:
         return Body(None, "\n".join([new.text or "", "", *(f"> {line}".rstrip() for line in quoted)]))
     lines = "<br>".join(f"<b>{escape(name)}:</b> {escape(value)}" for name, value in heading.items())
     old = readable(earlier)
-    quote = old.html if old.html is not None else f"<pre>{escape(old.text or '')}</pre>"
+    quote = _without_lost_images(old.html, carried) if old.html is not None else f"<pre>{escape(old.text or '')}</pre>"
     return Body(f"{new.html}<hr><div>{lines}</div><br><div>{quote}</div>", new.text)
+
+
+def _without_lost_images(html: str, carried: frozenset[str]) -> str:
+    """Sanitised HTML without the images whose `cid:` (RFC 2392) names none of these content ids."""
+
+    def kept(image: re.Match[str]) -> str:
+        source = _INLINE_SOURCE.search(image[0])
+        lost = source is not None and unquote(unescape(source[1])) not in carried
+        return "" if lost else image[0]
+
+    return _IMAGE.sub(kept, html)
 
 
 def _size(text: str) -> int:

@@ -58,6 +58,8 @@ class MailboxMessage:
     to: tuple[Address, ...] = ()
     cc: tuple[Address, ...] = ()
     bcc: tuple[Address, ...] = ()
+    #: where the sender wants answers, if elsewhere; they are no participants
+    reply_to: tuple[Address, ...] = ()
     is_draft: bool = False
     sent_at: datetime | None = None
     received_at: datetime | None = None

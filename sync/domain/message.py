@@ -84,6 +84,10 @@ class Outbox:
     bcc: tuple[Address, ...] = ()
     draft_asked: bool = False
     draft_id: str = ""
+    #: the answered message, where it was unread before the draft was asked for, until it surely is again
+    unread_original: str = ""
+    #: the answered message has inline files, which Graph may have put onto the draft, too
+    carried_files: bool = False
     #: files that are on the draft for sure
     files_done: int = 0
     #: whether the next one was asked for, too
@@ -232,6 +236,7 @@ def found_in_mailbox(
         contact_ids=thread.contact_ids_among(mail.participants),
         sent_at=mail.sent_at,
         received_at=mail.received_at,
+        reply_to=mail.reply_to,
         internet_message_id=mail.keys.internet_message_id,
         in_reply_to=mail.keys.in_reply_to,
         matched_by=matched_by,

@@ -87,7 +87,7 @@ class AcceptedSend:
 class Draft:
     """
     An email to create in the mailbox, stamped with our message's id. HTML goes before text; an empty subject keeps the one
-    that Outlook gives an answer.
+    that Outlook gives an answer; without `sender` it is from the mailbox's own address.
     """
 
     stamp: str
@@ -96,6 +96,7 @@ class Draft:
     bcc: tuple[Address, ...]
     subject: str
     body: Body
+    sender: Address | None = None
 
 
 def check(outgoing: Outgoing, now: datetime) -> None:

@@ -329,8 +329,20 @@ class Mail(Protocol):
     async def create_answer(self, connection: Connection, graph_id: str, draft: Draft) -> MailboxMessage:
         """A draft that answers this message; raises Gone where the message is not there any more."""
 
+    async def is_unread(self, connection: Connection, graph_id: str) -> bool:
+        """Whether the user has not read this message yet; raises Gone."""
+
+    async def mark_unread(self, connection: Connection, graph_id: str) -> None:
+        """Let a message be unread again; raises Gone."""
+
+    async def set_recipients(self, connection: Connection, draft_id: str, draft: Draft) -> None:
+        """Let what is in the mailbox go to the recipients of `draft`, and to nobody else."""
+
     async def add_file(self, connection: Connection, draft_id: str, file: OutgoingFile) -> None:
         """Add a file to a draft."""
+
+    async def remove_files(self, connection: Connection, draft_id: str) -> None:
+        """Take every file off a draft."""
 
     async def file_names(self, connection: Connection, draft_id: str) -> list[str]:
         """The names of the files on a draft."""

@@ -36,6 +36,13 @@ from tests.fakes.tokens import FakeTokens
 
 DANA = "dana@crm.example"
 ALIAS = "d.doe@crm.example"
+#: Switches of the emulator by name, and what the fake calls them.
+DOUBTS = {
+    "create_reply_marks_read": "answering_marks_read",
+    "reply_recipients_are_added": "adds_recipients",
+    "reply_carries_inline_files": "carries_inline_files",
+    "send_from_alias_enabled": "sends_from_alias",
+}
 
 
 class GraphStage(Protocol):
@@ -50,7 +57,9 @@ class GraphStage(Protocol):
     def now(self) -> datetime:
         """The time at Graph."""
 
-    async def arrives(self, sender: str, subject: str, html: str, files: Sequence[HeldFile] = ()) -> str:
+    async def arrives(
+        self, sender: str, subject: str, html: str, files: Sequence[HeldFile] = (), reply_to: Sequence[str] = ()
+    ) -> str:
         """Mail for Dana from outside; its id."""
 
     async def departed(self) -> None:
@@ -70,6 +79,9 @@ class GraphStage(Protocol):
 
     async def next_send_is_unclear(self, *, applied: bool) -> None:
         """The answer to the next send is lost."""
+
+    async def switch(self, name: str, on: bool) -> None:
+        """Graph does so, or does not: one of `DOUBTS`."""
 
     async def open_subscriptions(self) -> list[str]:
         """Ids of what is open at Graph, the oldest first."""
@@ -105,8 +117,12 @@ class FakeGraphStage:
     def now(self) -> datetime:
         return self._clock()
 
-    async def arrives(self, sender: str, subject: str, html: str, files: Sequence[HeldFile] = ()) -> str:
-        return self._fake.arrives(self.dana.mailbox, sender, subject, body=Body(html, None), files=files).graph_id
+    async def arrives(
+        self, sender: str, subject: str, html: str, files: Sequence[HeldFile] = (), reply_to: Sequence[str] = ()
+    ) -> str:
+        body = Body(html, None)
+        arrived = self._fake.arrives(self.dana.mailbox, sender, subject, body=body, files=files, reply_to=reply_to)
+        return arrived.graph_id
 
     async def departed(self) -> None:
         self._clock.advance(self._fake.sent_copy_delay)
@@ -126,6 +142,9 @@ class FakeGraphStage:
 
     async def next_send_is_unclear(self, *, applied: bool) -> None:
         self._faults.fail("mail.send", Unclear(), applied=applied)
+
+    async def switch(self, name: str, on: bool) -> None:
+        setattr(self._fake, DOUBTS[name], on)
 
     async def open_subscriptions(self) -> list[str]:
         return list(self._fake_subscriptions.open_ones)
@@ -167,7 +186,9 @@ class EmulatedGraphStage:
     def now(self) -> datetime:
         return self.clock.now()
 
-    async def arrives(self, sender: str, subject: str, html: str, files: Sequence[HeldFile] = ()) -> str:
+    async def arrives(
+        self, sender: str, subject: str, html: str, files: Sequence[HeldFile] = (), reply_to: Sequence[str] = ()
+    ) -> str:
         attachments = [
             {
                 "name": file.name,
@@ -180,7 +201,7 @@ class EmulatedGraphStage:
             for file in files
         ]
         mail = {"to": DANA, "from": sender, "subject": subject, "html": html, "attachments": attachments}
-        return str((await self.lab("POST", "/mail", mail))["id"])
+        return str((await self.lab("POST", "/mail", mail | {"reply_to": list(reply_to)}))["id"])
 
     async def departed(self) -> None:
         self.clock.advance(self.graph.switches.sent_copy_delay_s)
@@ -202,6 +223,9 @@ class EmulatedGraphStage:
 
     async def next_send_is_unclear(self, *, applied: bool) -> None:
         await self.lab("POST", "/faults", {"match": "POST */send", "status": 504, "applied": applied})
+
+    async def switch(self, name: str, on: bool) -> None:
+        await self.lab("POST", "/switches", {name: on})
 
     async def open_subscriptions(self) -> list[str]:
         return [held["id"] for held in await self.lab("GET", "/subscriptions")]

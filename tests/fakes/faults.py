@@ -50,13 +50,15 @@ class Faults:
         self.fail("*", Crash(f"call {number}"), applied=applied, skip=number - 1)
         self._plans.insert(0, self._plans.pop())  # a power cut waits for no other trouble
 
-    def meanwhile(self, pattern: str, action: Callable[[], Awaitable[object]], *, applied: bool = False) -> None:
+    def meanwhile(
+        self, pattern: str, action: Callable[[], Awaitable[object]], *, applied: bool = False, skip: int = 0
+    ) -> None:
         """Do something else just before the next call that fits takes effect (with `applied`, just after)."""
 
         async def done() -> None:
             await action()
 
-        self._plans.append(_Plan(pattern, done, applied, 0, 1))
+        self._plans.append(_Plan(pattern, done, applied, skip, 1))
 
     def clear(self) -> None:
         """Nothing goes wrong any more."""

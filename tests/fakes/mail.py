@@ -50,6 +50,7 @@ class Item:
     body: Body
     created_at: datetime
     files: list[HeldFile] = field(default_factory=list)
+    unread: bool = False
     leaves_at: datetime | None = None
 
 
@@ -59,7 +60,9 @@ class FakeMail:
 
     outgoing: every email that left, in order. on_change: told the mailbox, the id and the kind of each change.
     refuses_to_send: what each send is refused with, where it is. hides_submitted: what was sent is nowhere to be seen until
-    its copy is in Sent Items, which Graph documents as possible.
+    its copy is in Sent Items, which Graph documents as possible. answering_marks_read, adds_recipients, carries_inline_files:
+    what an answer's draft does to what it answers, and takes over from it. sends_from_alias: off, the mailbox's own address
+    takes the place of an alias when a draft is sent.
     """
 
     sent_copy_delay = timedelta(seconds=1)
@@ -75,6 +78,10 @@ class FakeMail:
         self.outgoing: list[Item] = []
         self.refuses_to_send: Declined | None = None
         self.hides_submitted = False
+        self.answering_marks_read = False
+        self.adds_recipients = False
+        self.carries_inline_files = True
+        self.sends_from_alias = True
         self.on_change: Callable[[Identity, str, Change], None] = lambda identity, graph_id, change: None
 
     async def owner(self, access_token: str) -> Mailbox:
@@ -149,9 +156,38 @@ class FakeMail:
         """A draft that answers this message; raises Gone where the message is not there any more."""
         await self._graph.let_in(connection)
         async with self._faults.at("mail.create_answer"):
-            answered = self._item(connection, graph_id).seen
+            original = self._item(connection, graph_id)
+            answered = original.seen
             subject = draft.subject or f"RE: {answered.subject.removeprefix('RE: ')}"
-            return self._drafted(connection, draft, subject, self._new_keys(answered))
+            if self.adds_recipients and answered.sender is not None:
+                draft = replace(draft, to=(answered.sender, *draft.to))
+            if self.answering_marks_read and original.unread:
+                original.unread = False
+                self._changed(original, "updated")
+            files = [file for file in original.files if file.inline and self.carries_inline_files]
+            return self._drafted(connection, draft, subject, self._new_keys(answered), files)
+
+    async def is_unread(self, connection: Connection, graph_id: str) -> bool:
+        """Whether the user has not read this message yet; raises Gone."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.is_unread"):
+            return self._item(connection, graph_id).unread
+
+    async def mark_unread(self, connection: Connection, graph_id: str) -> None:
+        """Let a message be unread again; raises Gone."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.mark_unread"):
+            item = self._item(connection, graph_id)
+            item.unread = True
+            self._changed(item, "updated")
+
+    async def set_recipients(self, connection: Connection, draft_id: str, draft: Draft) -> None:
+        """Let what is in the mailbox go to the recipients of `draft`, and to nobody else."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.set_recipients"):
+            item = self._draft(connection, draft_id)
+            item.seen = replace(item.seen, to=draft.to, cc=draft.cc, bcc=draft.bcc)
+            self._changed(item, "updated")
 
     async def add_file(self, connection: Connection, draft_id: str, file: OutgoingFile) -> None:
         """Add a file to a draft."""
@@ -162,6 +198,15 @@ class FakeMail:
                 HeldFile(file.name, file.content, file.content_type, inline=file.inline, content_id=file.content_id)
             )
             self._changed(item, "updated")
+
+    async def remove_files(self, connection: Connection, draft_id: str) -> None:
+        """Take every file off a draft."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.remove_files"):
+            item = self._draft(connection, draft_id)
+            if item.files:
+                item.files.clear()
+                self._changed(item, "updated")
 
     async def file_names(self, connection: Connection, draft_id: str) -> list[str]:
         """The names of the files on a draft."""
@@ -176,6 +221,9 @@ class FakeMail:
             draft = self._draft(connection, draft_id)
             if self.refuses_to_send is not None:
                 raise self.refuses_to_send
+            if not self.sends_from_alias:
+                owner = connection.mailbox
+                draft.seen = replace(draft.seen, sender=Address(owner.email, owner.display_name))
             draft.leaves_at = self._clock() + self.sent_copy_delay
 
     async def find_stamped(self, connection: Connection, stamp: str) -> MailboxMessage | None:
@@ -214,6 +262,7 @@ class FakeMail:
         files: Sequence[HeldFile] = (),
         to: Sequence[str] | None = None,
         received_at: datetime | None = None,
+        reply_to: Sequence[str] = (),
     ) -> MailboxMessage:
         """
         Mail from outside, by default to the owner and in a conversation of its own, or in that of what it `answers`.
@@ -227,10 +276,12 @@ class FakeMail:
             subject=subject,
             sender=Address(sender),
             to=tuple(Address(address) for address in (to or [owner.email])),
+            reply_to=tuple(Address(address) for address in reply_to),
             sent_at=now,
             received_at=received_at or now,
         )
-        self._add(Item(owner.identity, seen, body, now, list(files)))
+        own = sender in (owner.email, *owner.aliases)
+        self._add(Item(owner.identity, seen, body, now, list(files), unread=not own))
         return seen
 
     def from_outlook(
@@ -243,6 +294,19 @@ class FakeMail:
         """The copy in Sent Items of what the app sent with this stamp."""
         self.depart()
         return next(i.seen for i in self._items.values() if i.seen.stamp == stamp and not i.seen.is_draft)
+
+    def unread(self, graph_id: str) -> bool:
+        """Whether the owner sees it as unread."""
+        return self._items[graph_id].unread
+
+    def read_ones(self) -> list[MailboxMessage]:
+        """The mail from others that is not unread."""
+        return [i.seen for i in self._items.values() if not (i.unread or i.seen.is_draft or i.seen.stamp)]
+
+    def read(self, graph_id: str, read: bool = True) -> None:
+        """The owner reads a message, or marks it as unread."""
+        self._items[graph_id].unread = not read
+        self._changed(self._items[graph_id], "updated")
 
     def drafts(self) -> list[Item]:
         """Everything that is still a draft."""
@@ -289,14 +353,21 @@ class FakeMail:
             raise Declined("It has been submitted.", code="ErrorIrresolvableConflict", status=409)
         return item
 
-    def _drafted(self, connection: Connection, draft: Draft, subject: str, keys: ThreadKeys) -> MailboxMessage:
+    def _drafted(
+        self,
+        connection: Connection,
+        draft: Draft,
+        subject: str,
+        keys: ThreadKeys,
+        files: Sequence[HeldFile] = (),
+    ) -> MailboxMessage:
         owner = connection.mailbox
         now = self._clock()
         seen = MailboxMessage(
             graph_id=f"graph-{next(self._numbers)}",
             keys=keys,
             subject=subject,
-            sender=Address(owner.email, owner.display_name),
+            sender=draft.sender or Address(owner.email, owner.display_name),
             to=draft.to,
             cc=draft.cc,
             bcc=draft.bcc,
@@ -304,7 +375,7 @@ class FakeMail:
             received_at=now,  # Exchange gives drafts one, too
             stamp=draft.stamp,
         )
-        self._add(Item(owner.identity, seen, draft.body, now))
+        self._add(Item(owner.identity, seen, draft.body, now, list(files)))
         return seen
 
     def _new_keys(self, answers: MailboxMessage | None = None) -> ThreadKeys:

@@ -304,6 +304,34 @@ def test_an_html_answer_quotes_plain_text() -> None:
     assert answer.html == "<p>Yes</p><hr><div></div><br><div><pre>1 &lt; 2\n&lt;b&gt;</pre></div>"
 
 
+IMAGES = [
+    ('<img src="cid:logo@1">', ""),
+    ('<img alt="a > b" src="cid:logo@1">', ""),
+    ("<IMG SRC='CID:logo@1'>", ""),
+    ('<img src="cid:">', ""),
+    ('<img src="cid:plan@crm">', '<img src="cid:plan@crm">'),
+    ('<img src="cid:plan%40crm">', '<img src="cid:plan%40crm">'),
+    ('<img src="https://x.example/a.png">', '<img src="https://x.example/a.png">'),
+    ("<img alt='src=\"cid:logo@1\"'>", '<img alt="src=&quot;cid:logo@1&quot;">'),
+    ("&lt;img src=cid:logo@1&gt; cid:logo@1", "&lt;img src=cid:logo@1&gt; cid:logo@1"),
+]
+
+
+@pytest.mark.parametrize(("quoted", "shown"), IMAGES)
+def test_a_quote_has_no_image_whose_file_does_not_go_along(quoted: str, shown: str) -> None:
+    """A `cid:` that no file of the answer has would be a broken image; everything else of the quote stays."""
+    earlier = Body(f"<p>Before {quoted} after</p>", None)
+    answer = with_history(Body("<p>Yes</p>", None), earlier, {}, frozenset({"plan@crm"}))
+    assert answer.html == f"<p>Yes</p><hr><div></div><br><div><p>Before {shown} after</p></div>"
+
+
+def test_the_answers_own_images_stay() -> None:
+    """Only the quote is looked through: what the CRM wrote goes out as it is."""
+    answer = with_history(Body('<img src="cid:logo@1">', None), Body("<p>Fine?</p>", None), {})
+    assert answer.html is not None
+    assert answer.html.startswith('<img src="cid:logo@1"><hr>')
+
+
 def test_a_plain_answer_stays_plain() -> None:
     """The quote is marked line by line, as mail programs do."""
     answer = with_history(Body(None, "Yes"), Body("<p>Fine?</p><p>Kim</p>", None), {"From": "Kim"})

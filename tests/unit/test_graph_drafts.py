@@ -1,5 +1,7 @@
 """What is written to Graph: drafts, files, and the filter that finds our stamp again."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from sync.adapters.graph_shapes import (
     new_file,
     new_message,
     new_upload,
+    recipients,
     stamped_query,
 )
 from sync.domain.body import Body
@@ -60,6 +63,18 @@ def test_html_goes_before_text(body: Body, written: dict[str, str]) -> None:
 def test_an_empty_subject_keeps_outlooks() -> None:
     """An answer keeps the RE: that Outlook wrote, since none is sent."""
     assert "subject" not in new_message(Draft("msg_1", (), (), (), "", Body(None, "Hi")))
+
+
+def test_an_alias_is_written_as_from() -> None:
+    """Without a sender nothing is said, so that Graph writes the mailbox's own address."""
+    assert "from" not in new_message(DRAFT)
+    alias = replace(DRAFT, sender=Address("sales@contoso.example", "Sales"))
+    assert new_message(alias)["from"] == {"emailAddress": {"address": "sales@contoso.example", "name": "Sales"}}
+
+
+def test_recipients_to_set_name_every_group() -> None:
+    """An empty group is written as empty, since one that is left out would stay as Graph chose it."""
+    assert recipients(replace(DRAFT, to=(), bcc=())) == {"toRecipients": [], "ccRecipients": [], "bccRecipients": []}
 
 
 def test_files_to_add() -> None:

@@ -46,6 +46,7 @@ RECEIVED: dict[str, Any] = {
     "toRecipients": [recipient("anna@contoso.example", "Anna Berger")],
     "ccRecipients": [recipient("ben@contoso.example", "")],
     "bccRecipients": [],
+    "replyTo": [recipient("desk@customer.example", "Desk")],
     "internetMessageHeaders": [
         {"name": "Received", "value": "from mail.customer.example"},
         {"name": "In-Reply-To", "value": "<a1@contoso.example>"},
@@ -66,6 +67,7 @@ READ = MailboxMessage(
     sender=Address("kim@customer.example", "Kim Lee"),
     to=(Address("anna@contoso.example", "Anna Berger"),),
     cc=(Address("ben@contoso.example"),),
+    reply_to=(Address("desk@customer.example", "Desk"),),
     sent_at=datetime(2026, 11, 23, 9, 30, 10, tzinfo=UTC),
     received_at=datetime(2026, 11, 23, 9, 30, 12, tzinfo=UTC),
     auto_reply=True,
@@ -231,7 +233,8 @@ def test_nothing_that_a_message_says_is_asked_for_before_it_is_ours() -> None:
             "isDraft",
             "subject",
         ),
-        *("from", "sender", "toRecipients", "ccRecipients", "bccRecipients", "receivedDateTime", "sentDateTime"),
+        *("from", "sender", "replyTo", "toRecipients", "ccRecipients", "bccRecipients"),
+        *("receivedDateTime", "sentDateTime"),
     }
     assert "attachments" not in KEYS_QUERY["$expand"]
     assert all(f"id eq '{name}'" in KEYS_QUERY["$expand"] for name in (STAMP, IN_REPLY_TO, REFERENCES))

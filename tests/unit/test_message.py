@@ -50,6 +50,14 @@ def test_mail_of_a_thread_is_taken_over_whole() -> None:
     assert found(MAIL) == message()
 
 
+def test_where_the_sender_wants_answers_is_kept_and_is_nobody_of_the_thread() -> None:
+    """A Reply-To says where answers go; who is named only there neither wrote the mail nor got it."""
+    desk = Address("desk@customer.example", "Desk")
+    mail = replace(MAIL, reply_to=(desk,))
+    assert found(mail) == message(reply_to=(desk,))
+    assert desk.key not in mail.participants
+
+
 @pytest.mark.parametrize(
     ("sender", "direction", "origin"),
     [

@@ -4,8 +4,8 @@ Drafts that answer or forward a message: who they go to, what they quote, and ho
 Imitated (https://learn.microsoft.com/graph/api/message-createreply and its kin, [MS-OXOMSG] 2.2.1): `RE:`/`FW:` once
 before the subject, `replyTo` before `from`, the quoted original under a header block, the conversation of the original
 with five more bytes of index, In-Reply-To and References. Answering one's own sent mail addresses oneself (a switch),
-answering all addresses the original recipients. A reply carries over inline files, a forward all files. Not imitated: the
-locale of the quoted header block, signatures (Graph adds none either).
+answering all addresses the original recipients. A reply carries over inline files (a switch), a forward all files. Not
+imitated: the locale of the quoted header block, signatures (Graph adds none either).
 """
 
 import html
@@ -23,7 +23,13 @@ AnswerKind = Literal["reply", "replyAll", "forward"]
 
 
 def answer(
-    mailbox: Mailbox, person: Person, original: Message, kind: AnswerKind, *, own_mail_addresses_self: bool
+    mailbox: Mailbox,
+    person: Person,
+    original: Message,
+    kind: AnswerKind,
+    *,
+    own_mail_addresses_self: bool,
+    carries_inline_files: bool,
 ) -> Message:
     """A draft (not yet stored) of `person` that answers `original`; raises 400 where the original is itself a draft."""
     if original.is_draft:
@@ -40,7 +46,11 @@ def answer(
         is_draft=True,
         in_reply_to=original.internet_message_id,
         references=[*original.references, original.internet_message_id],
-        attachments=[replace(a, modified_at=now) for a in original.attachments if a.is_inline or kind == "forward"],
+        attachments=[
+            replace(a, modified_at=now)
+            for a in original.attachments
+            if kind == "forward" or (a.is_inline and carries_inline_files)
+        ],
     )
     prefix = "FW" if kind == "forward" else "RE"
     draft.fields |= {
@@ -57,6 +67,11 @@ def answer(
 def with_comment(original: Message, comment: str) -> dict[str, str]:
     """The body of an answer: the comment, then the quoted original."""
     return {"contentType": "html", "content": _quoting(original, html.escape(comment, quote=False))}
+
+
+def with_added(chosen: list[dict[str, Any]], given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The recipients that Graph chose and those that were given, once each."""
+    return _without(set(), [*chosen, *given])
 
 
 def _addressed(

@@ -60,6 +60,7 @@ class _LabMail(Control):
     html: str | None = None
     text: str | None = None
     cc: _Who | list[_Who] = Field(default_factory=list)
+    reply_to: _Who | list[_Who] = Field(default_factory=list)
     in_reply_to: str | None = None
     references: str | list[str] = Field(default_factory=list)
     conversation: Literal["same", "new"] | None = None
@@ -109,6 +110,7 @@ class LabRoutes:
             sender=sender,
             to=to,
             cc=[_recipient(who, names) for who in _listed(given.cc)],
+            reply_to=[_recipient(who, names) for who in _listed(given.reply_to)],
             subject=given.subject,
             body={"contentType": "html", "content": given.html}
             if given.html is not None

@@ -104,6 +104,7 @@ class SendingRoutes:
             original,
             kind,
             own_mail_addresses_self=switches.reply_to_own_mail_addresses_self,
+            carries_inline_files=switches.reply_carries_inline_files,
         )
         content = read(MessageJson, given.get("message", {}))
         if "comment" in given and (content.body is not None or not isinstance(given["comment"], str)):
@@ -113,7 +114,11 @@ class SendingRoutes:
         if given.get("comment") and switches.comment_in_draft_body:
             answer.fields["body"] = replies.with_comment(original, given["comment"])
         answer.headers = custom_headers(content)
+        groups = ("toRecipients", "ccRecipients", "bccRecipients")
+        chosen = {group: answer.fields[group] for group in groups}
         write_content(self._service, caller, answer, content)
+        if switches.reply_recipients_are_added:
+            answer.fields |= {group: replies.with_added(chosen[group], answer.fields[group]) for group in groups}
         if switches.create_reply_marks_read and not original.fields["isRead"]:
             original.fields["isRead"] = True
             caller.mailbox.changed(original)

@@ -37,6 +37,11 @@ class Switches:
     reply_to_own_mail_addresses_self: bool = True
     #: `createReply` and its kin mark the original as read (reported of createReplyAll).
     create_reply_marks_read: bool = False
+    #: The recipients in `message` of createReply are added to those Graph chooses; off, each group given takes the place of
+    #: Graph's. Documented is only that "message" holds "any writeable properties to update in the reply message".
+    reply_recipients_are_added: bool = False
+    #: The draft of createReply has the inline files of the original, also where `message` has another body (not documented).
+    reply_carries_inline_files: bool = True
     #: `comment` of createReply is in the draft's body (a known issue of 2021 said it is not).
     comment_in_draft_body: bool = True
     #: A plain-text body is answered as HTML unless text is asked for (documented); off, as the text it is.

@@ -353,3 +353,43 @@ async def test_threading_by_properties(cloud: Cloud, sent_as_headers: bool) -> N
     await cloud.sent()
     (mail,) = await cloud.lab("GET", "/outgoing")
     assert mail["headers"].get("In-Reply-To") == ("<1@world.example>" if sent_as_headers else None)
+
+
+@pytest.mark.parametrize("added", [True, False])
+async def test_recipients_given_with_an_answer(cloud: Cloud, added: bool) -> None:
+    """Whether they replace those that Graph chooses or are added, each once, is a switch; what is not given stays Graph's."""
+    await cloud.lab("POST", "/switches", json={"reply_recipients_are_added": added})
+    path = f"/me/messages/{(await cloud.arrives(cc=['eve@world.example']))['id']}"
+    wanted = {
+        "toRecipients": [to("bob@crm.example"), to("ADA@world.example")],
+        "bccRecipients": [to("zoe@world.example")],
+    }
+    reply = (await cloud.dana.call("POST", f"{path}/createReplyAll", 201, json={"message": wanted})).json()
+    shown = {
+        group: [r["emailAddress"]["address"] for r in reply[f"{group}Recipients"]] for group in ("to", "cc", "bcc")
+    }
+    chosen = ["ada@world.example", "bob@crm.example"] if added else ["bob@crm.example", "ADA@world.example"]
+    assert shown == {"to": chosen, "cc": ["eve@world.example"], "bcc": ["zoe@world.example"]}
+
+
+@pytest.mark.parametrize("carried", [True, False])
+async def test_inline_files_of_what_is_answered(cloud: Cloud, carried: bool) -> None:
+    """Whether an answer has them is a switch; others it never has, and a forward has all."""
+    await cloud.lab("POST", "/switches", json={"reply_carries_inline_files": carried})
+    inline = {"name": "logo.png", "content_base64": "aGk=", "inline": True, "content_id": "logo@1"}
+    arrived = await cloud.arrives(attachments=[inline, {"name": "a.txt", "content_base64": "aGk="}])
+    names = {}
+    for action in ("createReply", "createForward"):
+        draft = (await cloud.dana.call("POST", f"/me/messages/{arrived['id']}/{action}", 201)).json()
+        listed = await cloud.dana.get(f"/me/messages/{draft['id']}/attachments?$select=name")
+        names[action] = [file["name"] for file in listed["value"]]
+    assert names == {"createReply": ["logo.png"] if carried else [], "createForward": ["logo.png", "a.txt"]}
+
+
+async def test_reply_to_of_mail_from_outside(cloud: Cloud) -> None:
+    """The control for incoming mail knows Reply-To, and an answer goes there."""
+    arrived = await cloud.arrives(reply_to=["desk@world.example", {"address": "two@world.example", "name": "Two"}])
+    shown = await cloud.dana.get(f"/me/messages/{arrived['id']}?$select=replyTo")
+    assert [r["emailAddress"]["address"] for r in shown["replyTo"]] == ["desk@world.example", "two@world.example"]
+    reply = (await cloud.dana.call("POST", f"/me/messages/{arrived['id']}/createReply", 201)).json()
+    assert reply["toRecipients"] == shown["replyTo"]

@@ -9,6 +9,7 @@ import pytest
 
 from sync.domain.connection import Connection, State
 from sync.domain.errors import Declined, Unclear
+from sync.domain.message import Contact
 from sync.domain.outgoing import OutgoingFile
 from sync.jobs import CatchUp, SendMail
 from tests.fakes.faults import Crash
@@ -17,6 +18,7 @@ from tests.unit.flows.conftest import DANA, new_world
 from tests.unit.flows.each_crash import Story, everything_was_heard, with_each_crash
 from tests.unit.flows.world import ACCOUNT, ADA, World
 
+BOB = Contact("bob@world.example", "Bob")
 TEXT = OutgoingFile("notes.txt", "text/plain", b"first")
 
 
@@ -61,6 +63,25 @@ async def an_answer() -> World:
     return world
 
 
+async def an_answer_to_an_unread_message() -> World:
+    """Graph marks as read what is answered, adds recipients, and takes over an inline file that is called as ours."""
+    world = new_world()
+    dana = await world.connected(DANA)
+    first = await world.sent(dana)
+    world.mail.arrives(
+        dana.mailbox,
+        ADA.address,
+        "RE: Offer",
+        answers=world.mail.sent_copy(first.message_id),
+        files=[HeldFile(TEXT.name, b"theirs", "text/plain", inline=True)],
+    )
+    await world.settle()
+    world.mail.outgoing.clear()
+    world.mail.answering_marks_read = world.mail.adds_recipients = True
+    await world.accepted(dana, key="key-2", thread_id=first.thread_id, to=[BOB], files=[TEXT])
+    return world
+
+
 async def a_send_into_a_thread_of_an_ended_connection() -> World:
     world = new_world()
     first = await world.sent(await world.connected(DANA))
@@ -79,16 +100,23 @@ async def a_send_into_a_thread_of_an_ended_connection() -> World:
         a_send_whose_answer_is_lost,
         a_send_that_takes_two_tries,
         an_answer,
+        an_answer_to_an_unread_message,
         a_send_into_a_thread_of_an_ended_connection,
     ],
 )
 async def test_a_crash_never_makes_a_second_email_or_a_second_outcome(story: Story) -> None:
-    """Exactly one email leaves, with its files once, and exactly one `message.sent` is told, wherever the process dies."""
+    """
+    Exactly one email leaves, to whom it was for, with its files once, and exactly one `message.sent` is told, wherever the
+    process dies; and what it answers is as unread as it was.
+    """
 
     async def check(world: World) -> None:
         (left,) = world.mail.outgoing
         message = await world.message(left.seen.stamp)
         assert [file.name for file in left.files] == [file.name for file in message.attachments]
+        assert b"theirs" not in [file.content for file in left.files]
+        assert (left.seen.to, left.seen.cc, left.seen.bcc) == (message.to, message.cc, ())
+        assert world.mail.read_ones() == []
         outcomes = [e.type for e in await world.feed() if message.message_id in str(e.data)]
         assert outcomes == ["message.sent"]
         assert world.mail.drafts() == []
