@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync.domain import message as rule
+from sync.domain import send_refusal
 from sync.domain.connection import Connection, State
 from sync.domain.errors import (
     Conflict,
@@ -198,7 +199,8 @@ class Send:
         await self.work.promise(job, due_at=when + LOST_AFTER, delay=when - now)
 
     async def _refused(self, message: Message, declined: Declined) -> None:
-        await self.fail(message, declined.code, f"Outlook refused the email: {declined.detail}")
+        refused = send_refusal.explained(declined.code, declined.status, declined.detail)
+        await self.fail(message, declined.code, refused.detail, refused.what_to_do)
 
     async def confirm(self, message: Message, mail: MailboxMessage) -> None:
         """The copy in Sent Items was seen: the message is sent. Safe to call more than once."""
@@ -209,10 +211,10 @@ class Send:
         await self.drafting.remember(message, mail)
         await self.tell_outcome(rule.confirmed(message, mail))
 
-    async def fail(self, message: Message, code: str, problem: str) -> None:
-        """It will not be sent; the CRM is told why."""
+    async def fail(self, message: Message, code: str, problem: str, what_to_do: str = "") -> None:
+        """It will not be sent; the CRM is told why, and what to do."""
         log.warning("email not sent", extra={"message_id": message.message_id, "code": code})
-        await self.tell_outcome(rule.failed(message, code, problem))
+        await self.tell_outcome(rule.failed(message, code, problem, what_to_do))
 
     async def tell_outcome(self, message: Message) -> None:
         """Store how it ended, tell the CRM once, and forget the promise."""
@@ -227,7 +229,8 @@ class Send:
             await self.work.done(SendMail(message.account_id, message.message_id))
             return
         now = self.clock()
-        if message.status in (Status.SENT, Status.FAILED):
-            kind: EventType = "message.sent" if message.status is Status.SENT else "message.failed"
+        if message.status in (Status.SENT, Status.BOUNCED, Status.FAILED):
+            # One that bounced since was told as sent before: then this only sees to it that the CRM gets to hear that.
+            kind: EventType = "message.failed" if message.status is Status.FAILED else "message.sent"
             await tell(self.journal, self.work, message_event(kind, message, body, now), now, message)
         await self.work.done(SendMail(message.account_id, message.message_id))

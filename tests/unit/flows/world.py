@@ -21,6 +21,7 @@ from sync.domain.message import Contact, Message
 from sync.domain.outgoing import Outgoing, OutgoingFile
 from sync.flows import receive
 from sync.flows.accept import Accept
+from sync.flows.bounce import Bounces
 from sync.flows.catch_up import CatchingUp
 from sync.flows.connect import Connect
 from sync.flows.deliver import Deliver
@@ -146,6 +147,15 @@ class World:
             mail=self.mail,
             reconnect=reconnect,
             send=self.send,
+            bounces=Bounces(
+                connections=self.connections,
+                anchors=self.anchors,
+                journal=self.journal,
+                content=self.content,
+                work=self.work,
+                mail=self.mail,
+                clock=self.clock,
+            ),
             clock=self.clock,
             forwarded_messages="sync",
         )
