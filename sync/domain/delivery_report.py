@@ -111,8 +111,9 @@ def _blocks(part: Message) -> list[Message]:
     if part.get_content_type() == _STATUS_TYPES[0] or not blocks:
         return blocks
     # Of the kind for addresses beyond ASCII (RFC 6533) the parser reads one block, and leaves the others as text.
-    texts = re.split(r"\r?\n[ \t]*\r?\n", str(blocks[0].get_payload()).strip(), maxsplit=MAX_RECIPIENTS + 1)
-    return [blocks[0], *(_headers(text.encode("utf-8", "surrogateescape")) for text in texts)]
+    rest = blocks[0].get_payload(decode=True)
+    texts = re.split(rb"\r?\n[ \t]*\r?\n", rest.strip(), maxsplit=MAX_RECIPIENTS + 1) if isinstance(rest, bytes) else []
+    return [blocks[0], *map(_headers, texts)]
 
 
 def _message_id_in(part: Message) -> str:
@@ -152,8 +153,9 @@ def _address(field: str) -> str:
 
 
 def _text(block: Message, name: str) -> str:
-    value = block.get(name)
-    return "" if value is None else str(value)
+    # Raw, since UTF-8 is no stranger to these fields: the parser keeps bytes beyond ASCII as surrogates.
+    raw = next((value for key, value in block.raw_items() if key.casefold() == name.casefold()), "")
+    return str(raw).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def cleaned(words: str) -> str:
