@@ -265,6 +265,7 @@ class Wiring:
     @cached_property
     def receive(self) -> "Receive":
         """Mail that Graph tells of."""
+        from sync.flows.bounce import Bounces
         from sync.flows.receive import Receive
 
         return Receive(
@@ -276,6 +277,15 @@ class Wiring:
             mail=self._mail,
             reconnect=self._reconnect,
             send=self.send,
+            bounces=Bounces(
+                connections=self._connections,
+                anchors=self._anchors,
+                journal=self._journal,
+                content=self._content,
+                work=self._work,
+                mail=self._mail,
+                clock=now,
+            ),
             clock=now,
             forwarded_messages=self.settings.forwarded_messages,
         )

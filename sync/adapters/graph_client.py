@@ -92,7 +92,10 @@ class GraphClient:
                             token = other
                             continue
                     if response.is_success:
-                        yield response
+                        try:
+                            yield response
+                        except httpx.HTTPError as error:
+                            raise Unclear(f"the answer broke off: {type(error).__name__}") from error
                         return
                     await _read(response)
                     await self._raise_if_shut_out(response, token)
@@ -181,6 +184,8 @@ def _raise_for(response: httpx.Response) -> None:
     reading = response.request.method == "GET"
     if status == 429 or (status == 503 and reading):
         raise Throttled(message, retry_after=retry_after(response.headers.get("Retry-After")) or RETRY_AFTER_UNSAID)
+    if status == 507:  # no room in the mailbox: certainly not done, and trying again makes no room
+        raise Declined(message, code=code, status=status)
     if status >= 500 or status == 408:
         raise Unclear(f"{status} {code}")
     if status == 401:

@@ -86,6 +86,20 @@ class GraphMail:
             raise Unclear("the file's answer could not be read") from error
         return content, data.get("contentId")
 
+    async def mime(self, connection: Connection, graph_id: str, limit_bytes: int) -> bytes | None:
+        """
+        A message as it came over the wire; None where it is larger than the limit (it is not read to the end then).
+
+        https://learn.microsoft.com/graph/outlook-get-mime-message.
+        """
+        content = bytearray()
+        async with self._graph.stream(connection, "GET", f"{_message(graph_id)}/$value") as response:
+            async for piece in response.aiter_bytes():
+                content += piece
+                if len(content) > limit_bytes:
+                    return None
+        return bytes(content)
+
     async def create_draft(self, connection: Connection, draft: Draft) -> MailboxMessage:
         """A new draft."""
         made = await self._graph.request(connection, "POST", "/me/messages", json=shapes.new_message(draft))

@@ -7,6 +7,7 @@ https://learn.microsoft.com/graph/api/resources/extended-properties-overview ([M
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,12 +20,18 @@ STAMP = "String {3f1e8c52-6f0b-4c1f-9a57-0d2b7a64c9e1} Name CrmMessageId"
 #: PidTagInReplyToId and PidTagInternetReferences: on Sent Items the only place of these headers.
 IN_REPLY_TO = "String 0x1042"
 REFERENCES = "String 0x1039"
+#: PidTagMessageClass ([MS-OXCMSG] 2.2.1.3), of which Graph's message has no property of its own.
+MESSAGE_CLASS = "String 0x001A"
+#: How the class of an automatic reply by rule begins (https://learn.microsoft.com/office/vba/outlook/concepts/forms/item-types-and-message-classes).
+_AUTOMATIC_CLASSES = ("ipm.note.rules.ooftemplate.", "ipm.note.rules.replytemplate.")
+#: REPORT.<class>.<what it reports>: these two report reading, the others (NDR, DR, Delayed, ...) delivery ([MS-OXCMAIL]).
+_READING = ("ipnrn", "ipnnrn")
 
 _KEYS = (
     "id,conversationId,conversationIndex,internetMessageId,internetMessageHeaders,isDraft,subject,from,sender,"
     "replyTo,toRecipients,ccRecipients,bccRecipients,receivedDateTime,sentDateTime"
 )
-_PROPERTIES = " or ".join(f"id eq '{name}'" for name in (STAMP, IN_REPLY_TO, REFERENCES))
+_PROPERTIES = " or ".join(f"id eq '{name}'" for name in (STAMP, IN_REPLY_TO, REFERENCES, MESSAGE_CLASS))
 
 #: Keys and addresses, and nothing that a message says: all that is asked of mail that may not be ours.
 KEYS_QUERY = {"$select": _KEYS, "$expand": f"singleValueExtendedProperties($filter={_PROPERTIES})"}
@@ -56,6 +63,7 @@ def mailbox_message(data: Mapping[str, Any]) -> MailboxMessage:
     data = _well_formed(data)
     properties = {p["id"].casefold(): p["value"] for p in data.get("singleValueExtendedProperties") or []}
     headers = {h["name"].casefold(): h["value"] for h in data.get("internetMessageHeaders") or []}
+    message_class = str(properties.get(MESSAGE_CLASS.casefold()) or "").casefold()
     replied = message_ids(headers.get("in-reply-to") or properties.get(IN_REPLY_TO.casefold()) or "")
     return MailboxMessage(
         graph_id=data["id"],
@@ -76,8 +84,19 @@ def mailbox_message(data: Mapping[str, Any]) -> MailboxMessage:
         sent_at=time_of(data.get("sentDateTime")),
         received_at=time_of(data.get("receivedDateTime")),
         stamp=properties.get(STAMP.casefold(), ""),
-        auto_reply=headers.get("auto-submitted", "no").strip().casefold() not in ("", "no"),
+        auto_reply=headers.get("auto-submitted", "no").strip().casefold() not in ("", "no")
+        or message_class.startswith(_AUTOMATIC_CLASSES),
+        report=is_report(message_class, headers.get("content-type") or ""),
     )
+
+
+def is_report(message_class: str, content_type: str) -> bool:
+    """Whether mail of this class (folded), with this Content-Type, is a delivery report (RFC 6522 3, RFC 3464 2)."""
+    if message_class.startswith("report."):
+        return message_class.rpartition(".")[2] not in _READING
+    kind, _, parameters = content_type.casefold().partition(";")
+    reports = re.search(r"(?:^|;)\s*report-type\s*=\s*\"?([a-z-]+)", parameters)
+    return kind.strip() == "multipart/report" and reports is not None and reports[1] == "delivery-status"
 
 
 def mail_content(data: Mapping[str, Any]) -> MailContent:

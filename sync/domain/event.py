@@ -4,6 +4,7 @@ What the CRM is told: one event, its place in the feed, and how its delivery sta
 Shapes are the contract (`data.message`, `data.connection`); everything here makes plain JSON values.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
@@ -11,7 +12,7 @@ from typing import Literal, NamedTuple
 from sync.domain.body import Body, for_event, readable
 from sync.domain.connection import Connection, State
 from sync.domain.mail import Address
-from sync.domain.message import Attachment, Message
+from sync.domain.message import Attachment, Bounce, Message
 
 Json = dict[str, object]
 EventType = Literal[
@@ -169,16 +170,22 @@ def connection_event(kind: EventType, connection: Connection, once: str, now: da
     )
 
 
-def message_event(kind: EventType, message: Message, body: Body, now: datetime, once: str = "") -> NewEvent:
-    """An event about a message, with as much of its body as an event holds. `once`: which of several of its kind it is."""
+def message_event(kind: EventType, message: Message, body: Body, now: datetime, *, report: str = "") -> NewEvent:
+    """
+    An event about a message, with as much of its body as an event holds.
+
+    `report`: for `message.bounced`, which delivery report says so; each is told once, and an email can have several.
+    """
     cut, truncated = for_event(body)
     data: Json = {"message": message_json(message, cut, truncated=truncated)}
+    if kind == "message.bounced":
+        data["bounces"] = bounces_json(message.bounces)
     if message.problem:
         data["problem"] = problem_json(message)
     # A send ends once: what is told of its end first is not contradicted later.
-    name = "outcome" if kind in ("message.sent", "message.failed") else kind
-    once = f"{name}|{message.message_id}" + (f"|{once}" if once else "")
-    return NewEvent(message.account_id, kind, once, now, data)
+    once = "outcome" if kind in ("message.sent", "message.failed") else kind
+    about_report = f"|{report}" if report else ""
+    return NewEvent(message.account_id, kind, f"{once}|{message.message_id}{about_report}", now, data)
 
 
 def message_json(message: Message, body: Body, *, truncated: bool) -> Json:
@@ -216,15 +223,22 @@ def whole_message_json(message: Message, body: Body) -> Json:
         shown["send_at"] = rfc3339(message.send_at)
     if message.metadata:
         shown["metadata"] = message.metadata
+    if message.bounces:
+        shown["bounces"] = bounces_json(message.bounces)
     if message.problem:
         shown["problem"] = problem_json(message)
     return shown
 
 
 def problem_json(message: Message) -> Json:
-    """Why an email was not sent, or did not arrive, and what can be done about it."""
-    shown: Json = {"code": message.problem_code, "detail": message.problem}
-    return shown | ({"what_to_do": message.what_to_do} if message.what_to_do else {})
+    """What went wrong with an email, in plain words, and what to do about it where we know."""
+    advice: Json = {"what_to_do": message.what_to_do} if message.what_to_do else {}
+    return {"code": message.problem_code, "detail": message.problem, **advice}
+
+
+def bounces_json(bounces: Iterable[Bounce]) -> list[Json]:
+    """`bounces`: each recipient whom an email did not reach."""
+    return [{"address": b.address, "status_code": b.status_code or None, "detail": b.detail} for b in bounces]
 
 
 def attachment_json(attachment: Attachment) -> Json:

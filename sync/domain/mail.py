@@ -67,6 +67,8 @@ class MailboxMessage:
     stamp: str = ""
     #: sent by a program (RFC 3834 Auto-Submitted), as an out-of-office note is
     auto_reply: bool = False
+    #: a delivery report (RFC 3464): about an email, and never one of a thread itself
+    report: bool = False
 
     @property
     def participants(self) -> frozenset[str]:

@@ -259,22 +259,30 @@ def confirmed(message: Message, mail: MailboxMessage) -> Message:
         graph_id=mail.graph_id,
         problem_code="",
         problem="",
+        what_to_do="",
     )
 
 
-def failed(message: Message, code: str, problem: str) -> Message:
+def failed(message: Message, code: str, problem: str, what_to_do: str = "") -> Message:
     """It was not sent, and will not be."""
-    return replace(message, status=Status.FAILED, problem_code=code, problem=problem)
+    return replace(message, status=Status.FAILED, problem_code=code, problem=problem, what_to_do=what_to_do)
+
+
+def bounced(message: Message, bounces: tuple[Bounce, ...], problem: str, what_to_do: str) -> Message:
+    """It left, and did not reach these recipients."""
+    return replace(
+        message,
+        status=Status.BOUNCED,
+        bounces=bounces,
+        problem_code="bounced",
+        problem=problem,
+        what_to_do=what_to_do,
+    )
 
 
 def cancelled(message: Message) -> Message:
     """The CRM took it back before it was sent."""
     return replace(message, status=Status.CANCELLED)
-
-
-def bounced(message: Message, bounces: tuple[Bounce, ...]) -> Message:
-    """It was sent, and these recipients did not get it."""
-    return replace(message, status=Status.BOUNCED, bounces=message.bounces + bounces)
 
 
 def leased(message: Message, until: datetime) -> Message:

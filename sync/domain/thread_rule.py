@@ -89,6 +89,22 @@ def anchors_of(message: MailboxMessage, thread_id: str) -> list[Anchor]:
     return [anchor for anchor in own if anchor.value]
 
 
+def threads_of_report(keys: ThreadKeys, anchors: Iterable[Anchor]) -> list[str]:
+    """
+    The threads that a delivery report may be about, the most likely first: only then is the report read.
+
+    It is written by a server, often a stranger to the thread, with a subject of its own: neither people nor subject count.
+    In-Reply-To names the email that it is about; where that is none of a thread, References and conversation say nothing.
+    """
+    found = {(a.kind, a.value): a.thread_id for a in anchors}
+    named = found.get(("message_id", keys.in_reply_to))
+    threads = [named, found.get(("conversation_index", keys.conversation_guid))]
+    if named is not None or not keys.in_reply_to:
+        threads += [found.get(("message_id", reference)) for reference in reversed(keys.references)]
+        threads.append(found.get(("conversation", keys.conversation_id)))
+    return list(dict.fromkeys(thread for thread in threads if thread is not None))
+
+
 def decide(
     message: MailboxMessage,
     anchors: Iterable[Anchor],

@@ -3,10 +3,11 @@
 import logging
 from dataclasses import dataclass
 
+from sync.domain import bounce_words
 from sync.domain import message as rule
 from sync.domain.errors import NotFound
 from sync.domain.event import EventType, message_event
-from sync.domain.message import Bounce, Message, Status
+from sync.domain.message import Message, Status
 from sync.flows.deliver import tell
 from sync.flows.ports import Clock, Connections, Content, Journal, Work
 from sync.jobs import SendMail
@@ -24,17 +25,10 @@ class Outcomes:
     work: Work
     clock: Clock
 
-    async def fail(self, message: Message, code: str, problem: str) -> None:
-        """It will not be sent; the CRM is told why."""
+    async def fail(self, message: Message, code: str, problem: str, what_to_do: str = "") -> None:
+        """It will not be sent; the CRM is told why, and what to do."""
         log.warning("email not sent", extra={"message_id": message.message_id, "code": code})
-        await self.tell(rule.failed(message, code, problem))
-
-    async def bounce(self, message: Message, bounces: tuple[Bounce, ...], once: str) -> None:
-        """It was sent, and these recipients did not get it. `once`: what told us so."""
-        body = await self.content.body(message.body_blob)
-        bounced = rule.bounced(message, bounces)
-        now = self.clock()
-        await tell(self.journal, self.work, message_event("message.bounced", bounced, body, now, once), now, bounced)
+        await self.tell(rule.failed(message, code, problem, what_to_do))
 
     async def tell(self, message: Message) -> None:
         """Store how it ended, tell the CRM once, and forget the promise."""
@@ -49,10 +43,14 @@ class Outcomes:
             await self.work.done(SendMail(message.account_id, message.message_id))
             return
         now = self.clock()
-        if message.status in (Status.SENT, Status.FAILED):
-            kind: EventType = "message.sent" if message.status is Status.SENT else "message.failed"
+        if message.status in (Status.SENT, Status.BOUNCED, Status.FAILED):
+            # One that bounced since was told as sent before: then this only sees to it that the CRM gets to hear that.
+            kind: EventType = "message.failed" if message.status is Status.FAILED else "message.sent"
             await tell(self.journal, self.work, message_event(kind, message, body, now), now, message)
         refused = message.outbox.refused if message.outbox else ()
-        if message.status is Status.SENT and refused:
-            await self.bounce(message, refused, "refused")
+        if refused and message.status in (Status.SENT, Status.BOUNCED):
+            # The provider's server took the email for some of its recipients and said no to these.
+            bounced = rule.bounced(message, refused, *bounce_words.explained(refused))
+            event = message_event("message.bounced", bounced, body, now, report="refused")
+            await tell(self.journal, self.work, event, now, bounced)
         await self.work.done(SendMail(message.account_id, message.message_id))

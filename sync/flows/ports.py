@@ -323,6 +323,9 @@ class Mail(Protocol):
     ) -> tuple[bytes, str | None] | None:
         """Content and content id of a file; None where it is larger than the limit (it is not read to the end then)."""
 
+    async def mime(self, connection: Connection, graph_id: str, limit_bytes: int) -> bytes | None:
+        """A delivery report as it came over the wire; None where it is larger than the limit (it is not read to the end then)."""
+
     async def create_draft(self, connection: Connection, draft: Draft) -> MailboxMessage:
         """A new draft."""
 

@@ -31,6 +31,7 @@ from sync.domain.message import Attachment, Message, Status, Thread, found_in_ma
 from sync.domain.notification import read_changes
 from sync.domain.retry import OPERATOR_NEEDS
 from sync.domain.thread_rule import Belongs, anchors_of
+from sync.flows.bounce import Bounces, TooEarly
 from sync.flows.deliver import tell
 from sync.flows.ports import Anchors, Clock, Connections, Content, Journal, Mail, Work
 from sync.flows.reconnect import Reconnect
@@ -64,6 +65,7 @@ class Receive:
     mail: Mail
     reconnect: Reconnect
     send: Send
+    bounces: Bounces
     clock: Clock
     forwarded_messages: Literal["sync", "withhold"]
 
@@ -84,7 +86,7 @@ class Receive:
             await self.reconnect.ask(connection, refused)
         except Throttled as throttled:
             await self._again(job, throttled.retry_after)
-        except Unclear:
+        except (Unclear, TooEarly):
             await self._again(job, timedelta())
         except OperatorAlarm as alarm:
             log.critical("operator alarm: %s", alarm.detail)
@@ -114,12 +116,20 @@ class Receive:
             message = await self.journal.message(connection.account_id, known_as)
             if message is not None and message.status.final:
                 return False
-        return await self._sort(connection, mail)
+        try:
+            return await self._sort(connection, mail)
+        except TooEarly:
+            # One email that is on its way does not keep back the others.
+            again = MailChange(connection.connection_id, mail.graph_id, passed_on=True)
+            await self.work.queue(again, RETRY_DELAYS[0])
+            return True
 
     async def _sort(self, connection: Connection, mail: MailboxMessage) -> bool:
-        """A draft, the copy of an email sent from the CRM, mail of a thread (then whether it is news), or none of ours."""
+        """A draft, a report, the copy of an email from the CRM, mail of a thread, or none of ours; whether it is news."""
         if mail.is_draft:
             return False
+        if mail.report:
+            return await self.bounces.take(connection, mail)
         sent = await self._sent_from_crm(connection, mail)
         if sent is not None:
             await self.send.confirm(sent, mail)
@@ -131,7 +141,7 @@ class Receive:
         message = await self.journal.message(connection.account_id, message_id)
         if message is None or not message.status.final:
             return False
-        if message.status is Status.SYNCED:
+        if message.origin != "crm":
             await self._tell(message, await self.content.body(message.body_blob))
         else:
             await self.send.tell_outcome(message)
@@ -145,7 +155,8 @@ class Receive:
             if message is None or message.connection_id != connection.connection_id or message.origin != "crm":
                 continue
             # A user can send a copy of our email again from Outlook: the stamp goes along, but it is another email.
-            if message.status is not Status.SENT or message.internet_message_id == mail.keys.internet_message_id:
+            left = message.status in (Status.SENT, Status.BOUNCED)
+            if not left or message.internet_message_id == mail.keys.internet_message_id:
                 return message
         return None
 

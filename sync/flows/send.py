@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync.domain import message as rule
+from sync.domain import send_refusal
 from sync.domain.errors import Conflict, Declined, Gone, OperatorAlarm, OutsideError, ReconnectNeeded, Throttled
 from sync.domain.ids import place_in_batch
 from sync.domain.mail import MailboxMessage
@@ -145,8 +146,12 @@ class Send:
         await self.work.promise(job, due_at=when + LOST_AFTER, delay=when - now)
 
     async def _refused(self, message: Message, declined: Declined) -> None:
-        who = "Outlook" if message.via == "outlook" else "The provider's server"
-        await self.outcomes.fail(message, declined.code, f"{who} refused the email: {declined.detail}")
+        if message.via == "provider":
+            problem = f"The provider's server refused the email: {declined.detail}"
+            await self.outcomes.fail(message, declined.code, problem)
+            return
+        refused = send_refusal.explained(declined.code, declined.status, declined.detail)
+        await self.outcomes.fail(message, declined.code, refused.detail, refused.what_to_do)
 
     async def confirm(self, message: Message, mail: MailboxMessage) -> None:
         """The copy in Sent Items was seen: the message is sent. Safe to call more than once."""

@@ -19,6 +19,7 @@ from sync.adapters.graph_subscriptions import GraphSubscriptions
 from sync.domain.body import Body
 from sync.domain.connection import Connection
 from sync.domain.errors import ReconnectNeeded, Unclear
+from sync.domain.mail import MailboxMessage
 from sync.domain.subscription import MAX_LIFETIME
 from sync.flows.ports import Mail, Subscriptions
 from tests.cloud.clock import Clock
@@ -61,6 +62,9 @@ class GraphStage(Protocol):
         self, sender: str, subject: str, html: str, files: Sequence[HeldFile] = (), reply_to: Sequence[str] = ()
     ) -> str:
         """Mail for Dana from outside; its id."""
+
+    async def reported(self, about: MailboxMessage, address: str, *, foreign: bool = False) -> str:
+        """A delivery report for Dana: this email did not reach this address; its id. foreign: of another mail server."""
 
     async def departed(self) -> None:
         """Everything that was sent has left."""
@@ -123,6 +127,9 @@ class FakeGraphStage:
         body = Body(html, None)
         arrived = self._fake.arrives(self.dana.mailbox, sender, subject, body=body, files=files, reply_to=reply_to)
         return arrived.graph_id
+
+    async def reported(self, about: MailboxMessage, address: str, *, foreign: bool = False) -> str:
+        return self._fake.reported(self.dana.mailbox, about, [address]).graph_id
 
     async def departed(self) -> None:
         self._clock.advance(self._fake.sent_copy_delay)
@@ -202,6 +209,11 @@ class EmulatedGraphStage:
         ]
         mail = {"to": DANA, "from": sender, "subject": subject, "html": html, "attachments": attachments}
         return str((await self.lab("POST", "/mail", mail | {"reply_to": list(reply_to)}))["id"])
+
+    async def reported(self, about: MailboxMessage, address: str, *, foreign: bool = False) -> str:
+        given = {"mailbox": DANA, "internet_message_id": about.keys.internet_message_id, "address": address}
+        given |= {"from": "mailer-daemon@world.example"} if foreign else {}
+        return str((await self.lab("POST", "/bounce", given))["id"])
 
     async def departed(self) -> None:
         self.clock.advance(self.graph.switches.sent_copy_delay_s)

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from sync.adapters.graph_mail import DIRECT_UPLOAD_BYTES
+from sync.domain import delivery_report
 from sync.domain.attachment_rule import MAX_ATTACHMENT_BYTES
 from sync.domain.body import Body
 from sync.domain.errors import Declined, Gone, OutsideError, ReconnectNeeded, Unclear
@@ -243,3 +244,39 @@ async def test_a_file_that_is_too_large_is_not_handed_out(stage: GraphStage) -> 
     (file,) = (await stage.mail.content(stage.dana, graph_id)).files
     assert await stage.mail.file(stage.dana, graph_id, file.graph_id, 500_000) is None
     assert await stage.mail.file(stage.dana, graph_id, file.graph_id, 1_000_000) is not None
+
+
+@pytest.mark.parametrize("foreign", [False, True], ids=["Exchange's own", "a foreign server's"])
+async def test_a_delivery_report_is_known_by_its_keys_and_read_as_it_came(stage: GraphStage, foreign: bool) -> None:
+    """What it is shows before it is read; as MIME it says which email and which recipient; ordinary mail is no report."""
+    sent = await stage.mail.create_draft(stage.dana, DRAFT)
+    await stage.mail.send(stage.dana, sent.graph_id)
+    await stage.departed()
+    graph_id = await stage.reported(sent, ADA.address, foreign=foreign)
+    seen = await stage.mail.keys(stage.dana, graph_id)
+    assert seen.report
+    assert seen.keys.in_reply_to == sent.keys.internet_message_id
+    assert not (await stage.mail.keys(stage.dana, sent.graph_id)).report
+    assert not (await stage.mail.keys(stage.dana, await stage.arrives(ADA.address, "Undeliverable: Offer", ""))).report
+
+    mime = await stage.mail.mime(stage.dana, graph_id, 100_000)
+    assert mime is not None
+    report = delivery_report.parse(mime)
+    assert report is not None
+    assert report.original_message_id == sent.keys.internet_message_id
+    assert [(failed.final, failed.status_code) for failed in report.failed] == [(ADA.address, "5.1.1")]
+
+
+async def test_a_report_that_is_too_large_is_not_handed_out(stage: GraphStage) -> None:
+    """None above the limit, all of it at the limit; gone is gone, and another's mailbox holds none of it."""
+    sent = await stage.mail.create_draft(stage.dana, DRAFT)
+    graph_id = await stage.reported(sent, ADA.address)
+    mime = await stage.mail.mime(stage.dana, graph_id, 100_000)
+    assert mime is not None
+    assert await stage.mail.mime(stage.dana, graph_id, len(mime)) == mime
+    assert await stage.mail.mime(stage.dana, graph_id, len(mime) - 1) is None
+    with pytest.raises(Gone):
+        await stage.mail.mime(stage.bob, graph_id, 100_000)
+    await stage.deleted(graph_id)
+    with pytest.raises(Gone):
+        await stage.mail.mime(stage.dana, graph_id, 100_000)

@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from tests import files
 from tests.cloud.polling import eventually
 from tests.cloud.stage import attached
@@ -202,23 +200,3 @@ async def test_an_email_without_files_takes_two_writes(connected: Connected) -> 
 
     assert await writes(connected) == ["POST me/messages", "POST me/messages/{id}/send"]
     assert {call["method"] for call in await calls(connected)} <= {"POST", "GET"}
-
-
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [(403, "ErrorSendAsDenied"), (400, "ErrorInvalidRecipients"), (413, "ErrorMessageSizeExceeded")],
-)
-async def test_a_send_that_outlook_refuses_is_told_as_failed(connected: Connected, status: int, code: str) -> None:
-    """No email leaves, the CRM is told once with Outlook's own code, and the message route says the same."""
-    await fault(connected, "POST */send", status=status, code=code, message="Not you.")
-
-    message_id = (await accepted(connected))["message_id"]
-
-    event = await heard_of(connected, "message.failed", message_id)
-    await at_rest(connected)
-    shown = (await connected.api.message(message_id)).json()
-    assert event["data"]["problem"]["code"] == code
-    assert "Not you." in event["data"]["problem"]["detail"]
-    assert (shown["status"], shown["problem"]) == ("failed", event["data"]["problem"])
-    assert told(connected) == [("message.failed", message_id)]
-    assert left(connected) == []

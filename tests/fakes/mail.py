@@ -52,6 +52,8 @@ class Item:
     files: list[HeldFile] = field(default_factory=list)
     unread: bool = False
     leaves_at: datetime | None = None
+    #: as it came over the wire, where that is kept
+    mime: bytes = b""
 
 
 class FakeMail:
@@ -145,6 +147,13 @@ class FakeMail:
                 raise Gone
             found = files[int(file_id)]
             return None if len(found.content) > limit_bytes else (found.content, found.content_id)
+
+    async def mime(self, connection: Connection, graph_id: str, limit_bytes: int) -> bytes | None:
+        """A delivery report as it came over the wire; None where it is larger than the limit."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.mime"):
+            mime = self._item(connection, graph_id).mime
+            return mime if len(mime) <= limit_bytes else None
 
     async def create_draft(self, connection: Connection, draft: Draft) -> MailboxMessage:
         """A new draft."""
@@ -290,6 +299,37 @@ class FakeMail:
         """What the owner wrote in Outlook: its copy in Sent Items."""
         return self.arrives(owner, owner.email, subject, answers=answers, to=[to])
 
+    def reported(
+        self,
+        owner: Mailbox,
+        about: MailboxMessage,
+        failed: Sequence[str],
+        *,
+        keys: ThreadKeys | None = None,
+        action: str = "failed",
+        mime: bytes | None = None,
+    ) -> MailboxMessage:
+        """
+        A delivery report about an email, of these addresses, by default in its conversation and naming it in In-Reply-To.
+
+        keys: what is seen of it instead. mime: what it says instead.
+        """
+        now = self._clock()
+        seen = MailboxMessage(
+            graph_id=f"graph-{next(self._numbers)}",
+            keys=keys or self._new_keys(about),
+            subject=f"Undeliverable: {about.subject}",
+            sender=Address("postmaster@mail.example"),
+            to=(Address(owner.email),),
+            sent_at=now,
+            received_at=now,
+            auto_reply=True,
+            report=True,
+        )
+        said = mime if mime is not None else report_about(about.keys.internet_message_id, failed, action)
+        self._add(Item(owner.identity, seen, Body(None, "Not delivered."), now, mime=said))
+        return seen
+
     def sent_copy(self, stamp: str) -> MailboxMessage:
         """The copy in Sent Items of what the app sent with this stamp."""
         self.depart()
@@ -399,3 +439,20 @@ class FakeMail:
 
     def _changed(self, item: Item, change: Change) -> None:
         self.on_change(item.owner, item.seen.graph_id, change)
+
+
+def report_about(internet_message_id: str, failed: Sequence[str], action: str = "failed", code: str = "5.1.1") -> bytes:
+    """A delivery report as mail servers write it (RFC 3464)."""
+    recipients = "".join(
+        f"\nFinal-Recipient: rfc822; {address}\nAction: {action}\nStatus: {code}\n"
+        f"Diagnostic-Code: smtp; 550 {code} No such user\n"
+        for address in failed
+    )
+    text = (
+        "From: postmaster@mail.example\nSubject: Undeliverable\nMIME-Version: 1.0\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\n\n'
+        "--b\nContent-Type: text/plain\n\nIt could not be delivered.\n"
+        f"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mail.example\n{recipients}\n"
+        f"--b\nContent-Type: text/rfc822-headers\n\nMessage-ID: {internet_message_id}\nSubject: Offer\n\n--b--\n"
+    )
+    return text.encode()

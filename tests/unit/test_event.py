@@ -28,7 +28,7 @@ from sync.domain.event import (
     whole_message_json,
 )
 from sync.domain.mail import Address
-from sync.domain.message import Status
+from sync.domain.message import Bounce, Status, bounced
 from tests.unit.sample_mail import NOW, attachment, connection, event, message
 
 BODY = Body("<p>Fine with us.</p>", None)
@@ -150,6 +150,26 @@ def test_a_failed_send_says_why() -> None:
         "code": "mailbox_refused",
         "detail": "Mailbox full.",
     }
+
+
+BOUNCES = (Bounce("kim@customer.example", "5.1.1", "550 No such user"), Bounce("lee@customer.example", "", ""))
+BOUNCES_JSON = [
+    {"address": "kim@customer.example", "status_code": "5.1.1", "detail": "550 No such user"},
+    {"address": "lee@customer.example", "status_code": None, "detail": ""},
+]
+
+
+def test_a_bounce_says_who_why_and_what_to_do() -> None:
+    """Beside the message, in the event and on the message's own route; told once for each report."""
+    it = bounced(message(status=Status.SENT), BOUNCES, "It did not reach Kim.", "Check the address.")
+    told = message_event("message.bounced", it, BODY, NOW, report="<r@mx.example>")
+    problem = {"code": "bounced", "detail": "It did not reach Kim.", "what_to_do": "Check the address."}
+    assert (told.data["bounces"], told.data["problem"]) == (BOUNCES_JSON, problem)
+    assert told.data["message"] == MESSAGE
+    assert told.once == "message.bounced|msg_aaaaaaaaaaaaaaaaaaaaaaaa|<r@mx.example>"
+    shown = whole_message_json(it, BODY)
+    assert (shown["status"], shown["bounces"], shown["problem"]) == ("bounced", BOUNCES_JSON, problem)
+    assert {"bounces", "problem"}.isdisjoint(whole_message_json(message(), BODY))
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,12 @@ from sync.adapters.graph_shapes import (
     CONTENT_QUERY,
     IN_REPLY_TO,
     KEYS_QUERY,
+    MESSAGE_CLASS,
     REFERENCES,
     STAMP,
     conversation_guid,
     graph_time,
+    is_report,
     mail_content,
     mailbox_message,
     since_query,
@@ -311,3 +313,52 @@ def test_a_time_written_for_graph_is_the_same_time(when: datetime) -> None:
     text = graph_time(when)
     assert len(text) == len("2026-11-23T09:30:12.1234567Z")
     assert time_of(text) == when
+
+
+REPORTS = [
+    ("report.ipm.note.ndr", "", True),
+    ("report.ipm.note.dr", "", True),
+    ("report.ipm.note.delayed", "", True),
+    ("report.ipm.note.smime.ndr", "", True),
+    ("report.ipm.note.ipnrn", "", False),
+    ("report.ipm.note.ipnnrn", 'multipart/report; report-type="delivery-status"', False),
+    ("ipm.note", 'multipart/report; report-type=delivery-status; boundary="b"', True),
+    ("ipm.note", 'Multipart/Report; boundary="b";\r\n\tReport-Type="Delivery-Status"', True),
+    ("", "multipart/report; report-type = delivery-status", True),
+    ("ipm.note", "multipart/report; report-type=disposition-notification", False),
+    ("ipm.note", "multipart/report; report-type=delivery-status-x", False),
+    ("ipm.note", "multipart/report; x-report-type=delivery-status", False),
+    ("ipm.note", "multipart/report", False),
+    ("ipm.note", "multipart/mixed; report-type=delivery-status", False),
+    ("ipm.note", "multipart/alternative", False),
+    ("ipm.note.rules.ooftemplate.microsoft", "", False),
+    ("ipm.note", "", False),
+]
+
+
+@pytest.mark.parametrize(("message_class", "content_type", "report"), REPORTS)
+def test_what_is_a_delivery_report(message_class: str, content_type: str, report: bool) -> None:
+    """Exchange's class, or the Content-Type of RFC 6522; what reports reading is none."""
+    assert is_report(message_class, content_type) is report
+    shown = RECEIVED | {
+        "internetMessageHeaders": [{"name": "content-type", "value": content_type}],
+        "singleValueExtendedProperties": [{"id": MESSAGE_CLASS, "value": message_class.upper()}],
+    }
+    assert mailbox_message(shown).report is report
+
+
+@pytest.mark.parametrize(
+    ("message_class", "automatic"),
+    [
+        ("IPM.Note.Rules.OofTemplate.Microsoft", True),
+        ("IPM.Note.Rules.ReplyTemplate.Microsoft", True),
+        ("IPM.Note", False),
+    ],
+)
+def test_an_automatic_reply_by_rule_is_known_by_its_class(message_class: str, automatic: bool) -> None:
+    """Also between mailboxes of one organisation, where no header says so; it is a reply all the same, and no report."""
+    shown = RECEIVED | {
+        "internetMessageHeaders": [],
+        "singleValueExtendedProperties": [{"id": MESSAGE_CLASS, "value": message_class}],
+    }
+    assert (mailbox_message(shown).auto_reply, mailbox_message(shown).report) == (automatic, False)

@@ -21,6 +21,7 @@ from sync.domain.thread_rule import (
     anchors_of,
     decide,
     keys_to_look_up,
+    threads_of_report,
 )
 
 ANNA, ANNAS_ALIAS = Address("anna@contoso.example"), Address("a.berger@contoso.example")
@@ -277,3 +278,25 @@ def test_a_no_says_why(message: MailboxMessage, why: str) -> None:
     verdict = judged(message)
     assert isinstance(verdict, DoesNotBelong)
     assert verdict.why == why
+
+
+@pytest.mark.parametrize(
+    ("of_keys", "threads"),
+    [
+        ({}, []),
+        ({"in_reply_to": A1}, ["A"]),
+        ({"in_reply_to": OTHER}, []),
+        ({"references": (OTHER, A1)}, ["A"]),
+        ({"references": (A1, B1)}, ["B", "A"]),
+        ({"conversation_id": "conv-a"}, ["A"]),
+        ({"conversation_guid": "guid-a"}, ["A"]),
+        ({"in_reply_to": OTHER, "conversation_id": "conv-a"}, []),
+        ({"in_reply_to": OTHER, "references": (A1, OTHER)}, []),
+        ({"in_reply_to": OTHER, "conversation_guid": "guid-a"}, ["A"]),
+        ({"in_reply_to": A1, "conversation_id": "conv-b"}, ["A", "B"]),
+        ({"in_reply_to": A1, "conversation_guid": "guid-a", "conversation_id": "conv-a"}, ["A"]),
+    ],
+)
+def test_where_a_delivery_report_leads(of_keys: dict[str, Any], threads: list[str]) -> None:
+    """Without people and subject, which are a server's; but not by a conversation alone, if it names another email."""
+    assert threads_of_report(ThreadKeys(**of_keys), ANCHORS) == threads

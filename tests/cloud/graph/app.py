@@ -37,6 +37,7 @@ from tests.cloud.graph.routes_delta import DeltaRoutes
 from tests.cloud.graph.routes_folders import FolderRoutes
 from tests.cloud.graph.routes_lab import MAX_MAIL_BYTES, LabRoutes
 from tests.cloud.graph.routes_lab_people import LabPeopleRoutes
+from tests.cloud.graph.routes_lab_reports import LabReportRoutes
 from tests.cloud.graph.routes_messages import MessageRoutes
 from tests.cloud.graph.routes_sending import SendingRoutes
 from tests.cloud.graph.service import MailService
@@ -93,6 +94,7 @@ class GraphEmulator:
             self.traffic,
             LabRoutes(service, self.reset),
             LabPeopleRoutes(directory),
+            LabReportRoutes(service),
         ):
             routes.register(application.router)
 

@@ -79,6 +79,7 @@ def wire_headers(mail: Mail, conversation: Conversation, received_at: datetime |
     """The Internet headers of the mail, as they arrive; `received_at` None leaves the trace header out."""
     domain = mail.sender["emailAddress"]["address"].rpartition("@")[2]
     multipart = "multipart/mixed" if mail.attachments else "multipart/alternative"
+    typed = any(header["name"].lower() == "content-type" for header in mail.headers)
     pairs: list[tuple[str, str | None]] = [
         ("Received", f"from mail.{domain} by mx.local; {format_datetime(received_at)}" if received_at else None),
         ("From", _addresses([mail.sender])),
@@ -93,7 +94,7 @@ def wire_headers(mail: Mail, conversation: Conversation, received_at: datetime |
         ("In-Reply-To", mail.in_reply_to),
         ("References", " ".join(mail.references)),
         *((header["name"], header["value"]) for header in mail.headers),
-        ("Content-Type", multipart),
+        ("Content-Type", None if typed else multipart),
         ("MIME-Version", "1.0"),
     ]
     return [{"name": name, "value": value} for name, value in pairs if value]

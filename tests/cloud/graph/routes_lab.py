@@ -10,7 +10,7 @@
     POST /_lab/reset                      mailboxes, switches, subscriptions, faults, challenges and log as at the start;
                                           people stay
 
-What is done to people, not to their mail, is in routes_lab_people.py.
+What is done to people, not to their mail, is in routes_lab_people.py; delivery reports are in routes_lab_reports.py.
 """
 
 import base64

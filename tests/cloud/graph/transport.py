@@ -176,7 +176,9 @@ class Transport:
 
     def _bounce(self, mailbox: Mailbox, mail: Mail, original: Conversation, failed: list[str]) -> None:
         now = mailbox.now()
-        report = non_delivery.report(mail, failed, now, in_reply_to=self._switches.report_has_in_reply_to)
+        about = non_delivery.Original(mail.sender, mail.subject, mail.internet_message_id)
+        fates = [non_delivery.Fate(address) for address in failed]
+        report = non_delivery.report(about, fates, now, in_reply_to=self._switches.report_has_in_reply_to)
         joins = self._switches.report_joins_conversation
         receive(mailbox, report, original if joins else new_conversation(now, mailbox.guid))
 

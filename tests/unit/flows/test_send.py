@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from sync.domain import send_refusal
 from sync.domain.connection import Connection, State, disconnected
 from sync.domain.errors import Declined
 from sync.domain.message import Status
@@ -35,8 +36,8 @@ async def test_a_send_is_confirmed_even_if_graph_never_tells_of_the_sent_copy(wo
 
 
 @pytest.mark.parametrize("call", ["mail.create_draft", "mail.add_file", "mail.send"])
-async def test_a_refusal_is_told_as_failed_in_outlooks_words(world: World, dana: Connection, call: str) -> None:
-    """A permanent no ends the send at once; the CRM hears Outlook's code and reason, and nothing leaves."""
+async def test_a_refusal_is_told_as_failed_with_what_to_do(world: World, dana: Connection, call: str) -> None:
+    """A permanent no ends the send at once; the CRM hears Outlook's code, the reason and what to do, and nothing leaves."""
     refusal = Declined("You can't send as this person.", code="ErrorSendAsDenied", status=403)
     world.faults.fail(call, refusal)
     message = await world.accepted(dana, files=[TEXT])
@@ -45,7 +46,8 @@ async def test_a_refusal_is_told_as_failed_in_outlooks_words(world: World, dana:
     assert world.mail.outgoing == []
     assert await outcomes(world) == ["message.failed"]
     told = (await world.feed())[-1].data["problem"]
-    assert told == {"code": "ErrorSendAsDenied", "detail": "Outlook refused the email: You can't send as this person."}
+    detail, what_to_do = send_refusal.explained("ErrorSendAsDenied", 403, "")
+    assert told == {"code": "ErrorSendAsDenied", "detail": detail, "what_to_do": what_to_do}
     assert (await world.message(message.message_id)).status is Status.FAILED
 
 

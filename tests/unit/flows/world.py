@@ -22,6 +22,7 @@ from sync.domain.outgoing import Outgoing, OutgoingFile
 from sync.flows import receive
 from sync.flows.accept import Accept
 from sync.flows.batches import Batches
+from sync.flows.bounce import Bounces
 from sync.flows.bulk import Bulk
 from sync.flows.cancel import Cancel
 from sync.flows.catch_up import CatchingUp
@@ -176,6 +177,15 @@ class World:
             mail=self.mail,
             reconnect=reconnect,
             send=self.send,
+            bounces=Bounces(
+                connections=self.connections,
+                anchors=self.anchors,
+                journal=self.journal,
+                content=self.content,
+                work=self.work,
+                mail=self.mail,
+                clock=self.clock,
+            ),
             clock=self.clock,
             forwarded_messages="sync",
         )
