@@ -74,7 +74,7 @@ def test_every_job_has_its_queue() -> None:
 def test_queue_messages_hold_ids_only() -> None:
     """Never mail: no job has a field that could hold any."""
     fields = {field.name for kind in JOB_OF_QUEUE.values() for field in dataclasses.fields(kind)}
-    ids = {"account_id", "connection_id", "message_id", "event_id", "graph_id", "user_id"}
+    ids = {"account_id", "connection_id", "message_id", "event_id", "graph_id", "user_id", "batch_id"}
     marks = {"tries", "lifecycle", "passed_on", "failing_since", "since", "page_size", "again"}
     assert fields <= ids | marks, "an id or a mark may stand in a queue message, nothing that a person wrote"
 
