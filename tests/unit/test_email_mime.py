@@ -231,7 +231,6 @@ def test_no_header_can_be_slipped_in(evil: str) -> None:
         subject=f"a{evil}",
         sender=Address("a@crm.example", f"a{evil}"),
         to=(Address("b@crm.example", f"b{evil}"),),
-        message_id=f"<a{evil}@x>",
         in_reply_to=f"<a@x>{evil}",
         references=(f"<a{evil}>", "<good@x>", f"{evil}<b@x>"),
         files=(replace(LOGO, name=f"a{evil}", content_type=f"image/png{evil}", content_id=f"a{evil}"),),
@@ -256,6 +255,13 @@ def test_an_address_that_can_t_be_written(wrong: str) -> None:
     for changes in ({"sender": Address(wrong)}, {"to": (Address(wrong),)}, {"cc": (Address(wrong),)}):
         with pytest.raises(ValueError):
             as_bytes(mail(**changes))
+
+
+@pytest.mark.parametrize("wrong", ["", "msg_1@crm.example", "<a b@x>", "<a>\r\nBcc: e", "<ü@x>", f"<{'x' * 1000}@x>"])
+def test_an_email_without_a_message_id(wrong: str) -> None:
+    """Is our own mistake: it could not be found again."""
+    with pytest.raises(ValueError):
+        as_bytes(mail(message_id=wrong))
 
 
 def test_domains_are_written_in_ascii() -> None:
@@ -332,5 +338,6 @@ def test_what_another_reader_finds_is_what_was_put_in(sent: Email) -> None:
     assert sorted((f.filename, f.content) for f in found.attachments) == sorted((f.name, f.content) for f in sent.files)
     assert whole.isascii()
     assert all(len(line) <= 998 for line in whole.split(b"\r\n"))
+    assert all(len(line) <= 76 for line in whole.split(b"\r\n") if b"=?utf-8?" in line)  # RFC 2047 2
     assert b"\n" not in whole.replace(b"\r\n", b"")
     assert whole.endswith(b"\r\n")
