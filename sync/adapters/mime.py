@@ -64,8 +64,10 @@ def as_bytes(email: Email, *, utf8: bool = False) -> bytes:
     The email as it goes over the wire. Line breaks in what should have none become spaces.
 
     utf8: whether the server was asked for SMTPUTF8. Without it, an address that needs it is shown and can't be answered to
-    (RFC 6857 3.1.8). Raises ValueError for an address that can't be written at all.
+    (RFC 6857 3.1.8). Raises ValueError for an address that can't be written at all, and for a Message-ID that is none.
     """
+    if not _ids((email.message_id,)):
+        raise ValueError("an email needs a Message-ID in angle brackets, in ASCII, without spaces")
     headers = [
         f"Date: {format_datetime(email.date)}",
         _address_header("From", (email.sender,), utf8=utf8),

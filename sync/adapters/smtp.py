@@ -90,10 +90,10 @@ class OfferedEmail:
         if needs_smtputf8(mail.sender.address) and not utf8:
             raise Declined(str(NO_SMTPUTF8), code="smtputf8_not_offered", status=NO_SMTPUTF8.code)
         try:
-            sender = ascii_address(mail.sender.address)
-            self._data = await asyncio.to_thread(as_bytes, mail, utf8=utf8)  # a second for the largest
+            sender, *_ = [ascii_address(person.address) for person in (mail.sender, *mail.to, *mail.cc)]
         except ValueError as error:
             raise Declined(str(NO_ADDRESS), code="address_not_usable", status=NO_ADDRESS.code) from error
+        self._data = await asyncio.to_thread(as_bytes, mail, utf8=utf8)  # a second for the largest
         options = [f"SIZE={len(self._data)}"] if self._client.supports_extension("size") else []
         options += ["BODY=8BITMIME", "SMTPUTF8"] if utf8 else []  # RFC 6531 3.6: the one asks for the other
         answer = await _command(self._client, "MAIL", f"FROM:<{sender}>", *options)

@@ -1,9 +1,21 @@
-"""A server that speaks SMTP just as a test says: for what no well-behaved one does."""
+"""A server that speaks SMTP just as a test says, for what no well-behaved one does, and how the adapter fails there."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from sync.adapters.smtp import ProviderSmtp
+from sync.domain.errors import OutsideError
+from sync.domain.provider import Provider
+from tests.contracts.smtp_stages import LOCAL, email, provider
+
+#: The adapter, where this machine is allowed.
+SMTP = ProviderSmtp("app.example", LOCAL)
+ADA = "ada@customer.example"
 
 #: What it answers where a test says nothing else; `.` stands for the end of an email, `` for the greeting.
 USUAL = {
@@ -78,3 +90,21 @@ async def odd(answers: Mapping[str, str | None] | None = None) -> AsyncIterator[
             with suppress(asyncio.CancelledError, ConnectionError):
                 await task
         await server.wait_closed()
+
+
+def bare(server: OddServer, **changes: Any) -> Provider:
+    """A server on this machine, without encryption or login."""
+    given = {"host": "127.0.0.1", "username": "", "password": ""} | changes
+    return provider(port=server.port, security="none", **given)
+
+
+async def failure(asked: Provider, kind: type[OutsideError], by: ProviderSmtp = SMTP) -> Any:
+    """How a check fails, and that a submission fails the same way."""
+    with pytest.raises(OutsideError) as checked:
+        await by.check(asked)
+    with pytest.raises(OutsideError) as offered:
+        async with by.submission(asked, email(), [ADA]):
+            pass
+    assert type(checked.value) is type(offered.value) is kind
+    assert checked.value.stage == offered.value.stage
+    return checked.value

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cloud.smtp import SmtpSink
+from tests.cloud.smtp import Reply, SmtpSink
 
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + b"0" * 2_000
 
@@ -159,6 +159,7 @@ async def test_credentials_are_required_when_there_are_any(
     [
         ({"command": "MAIL", "reply": "451 4.3.0 Try again later"}, 0),
         ({"command": "RCPT", "reply": "550 5.1.1 No such user"}, 0),
+        ({"command": "RCPT", "reply": "550 5.1.1 No such user", "recipient": "ada@customer.example"}, 0),
         ({"command": "DATA", "reply": "554 5.7.1 Spam"}, 0),
         ({"command": "DATA", "reply": "451 4.3.0 Late trouble", "applied": True}, 1),
         ({"command": "DATA", "drop": True}, 0),
@@ -186,6 +187,34 @@ async def test_it_fails_as_told_and_is_well_again_after_that(smtp: SmtpSink, scr
     assert len(smtp.messages) == kept + 1
 
 
+async def test_one_recipient_of_several_can_be_refused(smtp: SmtpSink) -> None:
+    """The others are taken, and the script waits for its recipient."""
+    smtp.script(Reply(command="RCPT", reply="550 5.1.1 No such user", recipient="bob@customer.example"))
+
+    def send() -> object:
+        with plain(smtp) as client:
+            return client.send_message(mail(), "bounce@crm.example", ["ada@customer.example", "bob@customer.example"])
+
+    assert await talk(send) == {"bob@customer.example": (550, b"5.1.1 No such user")}
+    assert [m.rcpt_to for m in smtp.messages] == [["ada@customer.example"]]
+
+
+async def test_a_login_can_be_refused(guarded: SmtpSink) -> None:
+    """With the words of the script, whatever the password; the next login is judged as ever."""
+    guarded.script(Reply(command="AUTH", reply="454 4.7.0 Temporary authentication failure", times=2))
+
+    def log_in() -> int:
+        with plain(guarded) as client:
+            client.starttls(context=trusting(guarded))
+            try:
+                return client.login("apikey", "hunter2")[0]
+            except smtplib.SMTPAuthenticationError as refused:
+                return refused.smtp_code
+
+    # smtplib tries each of the two methods.
+    assert [await talk(log_in), await talk(log_in)] == [454, 235]
+
+
 @pytest.mark.parametrize(
     "script",
     [
@@ -195,6 +224,8 @@ async def test_it_fails_as_told_and_is_well_again_after_that(smtp: SmtpSink, scr
         {"command": "DATA", "reply": "no"},
         {"command": "DATA", "reply": "550 two\r\nlines"},
         {"command": "DATA", "reply": "550 no", "time": 3},
+        {"command": "DATA", "reply": "550 no", "recipient": "ada@customer.example"},
+        {"command": "AUTH", "drop": True},
     ],
 )
 async def test_a_control_that_makes_no_sense_is_refused(smtp: SmtpSink, script: dict[str, Any]) -> None:
