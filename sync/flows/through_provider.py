@@ -12,7 +12,7 @@ Recipients that the server puts off are asked for again, the others meanwhile ha
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -27,6 +27,8 @@ from sync.flows.ports import Clock, Content, Journal, Providers, Smtp, Submissio
 
 #: Emails on their way to providers at the same time, in one process: each is held in memory with its files.
 AT_ONCE = 4
+#: Recipients that every server takes with one email (RFC 5321 4.5.3.1.8).
+RECIPIENTS_AT_ONCE = 100
 
 _LOST = (
     "The provider's server had the whole email, and its answer was lost. It may have been sent or not; it was not sent again,"
@@ -65,7 +67,7 @@ class ThroughProvider:
             await self.outcomes.fail(message, "from_not_allowed", changed)
         else:
             async with self.places:
-                await self._submit(provider, message)
+                await self._submit_to_all(provider, message)
         return None
 
     async def give_up(self, message: Message, failure: OutsideError | None) -> None:
@@ -78,25 +80,33 @@ class ThroughProvider:
             return
         await self._finish(_refused(message, dict.fromkeys(_left(message), ServerReply(0, words))))
 
-    async def _submit(self, provider: Provider, message: Message) -> None:
+    async def _submit_to_all(self, provider: Provider, message: Message) -> None:
+        """Offer it to everybody who has no end yet, as many at a time as every server takes."""
         email = await self._email(message)
-        left = _left(message)
+        put_off: dict[str, ServerReply] = {}
+        while left := [address for address in _left(message) if address not in put_off]:
+            message, later = await self._submit(provider, message, email, left[:RECIPIENTS_AT_ONCE])
+            if message.status.final:
+                return
+            put_off |= later
+            if put_off or len(left) > RECIPIENTS_AT_ONCE:
+                message = await self.journal.save_message(message)
+        if put_off:
+            raise Throttled(str(next(iter(put_off.values()))), retry_after=timedelta())
+        await self._finish(message)
+
+    async def _submit(
+        self, provider: Provider, message: Message, email: Email, recipients: Sequence[str]
+    ) -> tuple[Message, Mapping[str, ServerReply]]:
+        """The message as the server answered, and who was put off."""
         try:
-            async with self.smtp.submission(provider, email, left) as submission:
-                message = await self._hand_over(submission, message, email)
-                later = dict(submission.deferred)
+            async with self.smtp.submission(provider, email, recipients) as submission:
+                return await self._hand_over(submission, message, email), dict(submission.deferred)
         except Declined as declined:
             if not (message.outbox or Outbox()).handed_over_to:
                 raise
-            message = _refused(message, dict.fromkeys(left, ServerReply(declined.status, declined.detail)))
-            later = {}
-        if message.status.final:
-            return
-        if later:
-            message = await self.journal.save_message(message)
-            first = next(iter(later.values()))
-            raise Throttled(str(first), retry_after=timedelta())
-        await self._finish(message)
+            reply = ServerReply(declined.status, declined.detail)
+            return _refused(message, dict.fromkeys(recipients, reply)), {}
 
     async def _hand_over(self, submission: Submission, message: Message, email: Email) -> Message:
         """The message as the server answered, its rows written around the one moment that can't be looked up."""

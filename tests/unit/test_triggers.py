@@ -57,9 +57,6 @@ ROUTES: dict[tuple[str, str], str] = {
 #: Routes of the contract that the app does not serve yet. A route that it begins to serve moves up into `ROUTES`.
 NOT_SERVED_YET = {
     ("POST", f"{USER}/connection/explain"),
-    ("PUT", f"{ACCOUNT}/provider"),
-    ("GET", f"{ACCOUNT}/provider"),
-    ("DELETE", f"{ACCOUNT}/provider"),
     ("GET", "openapi.json"),
     ("GET", "docs"),
 }

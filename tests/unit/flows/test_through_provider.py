@@ -176,6 +176,18 @@ async def test_an_email_that_is_refused_for_everybody_has_failed(world: World) -
     assert await world.told() == ["message.failed"]
 
 
+async def test_more_recipients_than_a_server_need_take_are_offered_in_turns(world: World) -> None:
+    """A hundred at a time, each once, with one Message-ID, and one end for all."""
+    world.smtp.replies = {"c150@world.example": NEVER, "c7@world.example": LATER}
+    await accepted(world, to=crowd(250))
+    await world.settle(timedelta(seconds=0))
+    del world.smtp.replies["c7@world.example"]
+    await world.settle()
+    assert [len(one.recipients) for one in world.smtp.outgoing] == [99, 99, 50, 1]
+    assert received(world) == {f"c{i}@world.example": 1 for i in range(250) if i != 150}
+    assert await world.told() == ["message.sent", "message.bounced"]
+
+
 async def test_who_is_put_off_for_a_day_is_told_as_bounced(world: World) -> None:
     """The others had it at once."""
     world.smtp.replies = {BOB.address: LATER}
