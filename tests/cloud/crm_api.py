@@ -95,6 +95,18 @@ class CrmApi:
         """200 the message and its status."""
         return await self._http.get(f"{self._account}/messages/{message_id}")
 
+    async def cancel_message(self, message_id: str) -> httpx.Response:
+        """200 the message, cancelled; 409 where it may be on its way or has ended."""
+        return await self._http.post(f"{self._account}/messages/{message_id}/cancel")
+
+    async def batch(self, batch_id: str, **query: str) -> httpx.Response:
+        """200 the batch with counts by status. query: `messages=true` lists its messages."""
+        return await self._http.get(f"{self._account}/batches/{batch_id}", params=query)
+
+    async def cancel_batch(self, batch_id: str) -> httpx.Response:
+        """200 the batch, with everything cancelled that was not yet sent."""
+        return await self._http.post(f"{self._account}/batches/{batch_id}/cancel")
+
     async def threads(self, **query: str) -> httpx.Response:
         """200 the threads. query: `contact_id`, `user_id`, `after`."""
         return await self._http.get(f"{self._account}/threads", params=query)
