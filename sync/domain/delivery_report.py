@@ -21,6 +21,9 @@ from sync.domain.message import Bounce
 
 #: A report may bring the whole email back; one of more than this is not read.
 MAX_REPORT_BYTES = 10 * 1024 * 1024
+#: Of a report so much is parsed: what counts stands before the body of the email that it brings back. The parser takes
+#: minutes for megabytes that are made to be slow.
+PARSED_BYTES = 256 * 1024
 #: An email has at most so many recipients (domain/outgoing.py); more blocks than that are not looked at.
 MAX_RECIPIENTS = 500
 MAX_DETAIL_CHARS = 500
@@ -68,7 +71,7 @@ def parse(mime: bytes) -> DeliveryReport | None:
     if len(mime) > MAX_REPORT_BYTES:
         return None
     try:
-        return _read(BytesParser(policy=compat32).parsebytes(mime))
+        return _read(BytesParser(policy=compat32).parsebytes(mime[:PARSED_BYTES]))
     except Exception:  # noqa: BLE001 - the parser meets whatever anybody sends, and is not free of mistakes
         return None
 

@@ -159,6 +159,10 @@ async def test_an_answer_that_breaks_off_is_unclear() -> None:
 
     with pytest.raises(Unclear):
         await client(lambda request: httpx.Response(200, stream=Breaking())).request(connection(), "GET", "/me")
+    graph = client(lambda request: httpx.Response(200, stream=Breaking()))
+    with pytest.raises(Unclear):
+        async with graph.stream(connection(), "GET", "/me/messages/1/$value") as response:
+            [piece async for piece in response.aiter_bytes()]
 
 
 async def test_a_refused_token_is_replaced_once() -> None:

@@ -1,5 +1,7 @@
 """Reading delivery reports: those of real mail servers, and whatever else a stranger can send."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from sync.domain.delivery_report import (
     MAX_DETAIL_CHARS,
     MAX_RECIPIENTS,
     MAX_REPORT_BYTES,
+    PARSED_BYTES,
     DeliveryReport,
     Failed,
     cleaned,
@@ -131,6 +134,32 @@ def test_a_status_part_for_addresses_beyond_ascii_is_read() -> None:
     mime = report(recipient("zoë@kunde.example"), recipient(BOB))
     again = mime.replace(b"message/delivery-status", b"message/global-delivery-status")
     assert failed_in(again) == failed_in(mime) == [("zoë@kunde.example", "5.1.1"), (BOB, "5.1.1")]
+
+
+def test_an_email_that_comes_back_whole_is_read_as_far_as_it_counts() -> None:
+    """Megabytes of files behind the headers change nothing."""
+    mime = report(
+        recipient(), returned_as="message/rfc822", returned=f"Message-ID: {ORIGINAL}\n\n" + ("x" * 76 + "\n") * 50_000
+    )
+    assert len(mime) > 10 * PARSED_BYTES
+    assert failed_in(mime) == [(ADA, "5.1.1")]
+
+
+@pytest.mark.parametrize(
+    "mime",
+    [
+        b"Content-Type: multipart/report" + b'; a="' * 1_000_000,
+        b"Content-Type: multipart/report" + b"; a*0=b" * 1_000_000,
+        b"Content-Type: message/delivery-status\r\n\r\n" + b"\r\n" * 3_000_000,
+        b"Content-Type: multipart/report; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 500_000,
+    ],
+    ids=["parameters", "parts of parameters", "blank lines", "boundaries"],
+)
+def test_what_is_made_to_be_slow_is_not(mime: bytes) -> None:
+    """Megabytes on which the parser would spend minutes: nobody keeps a worker busy with one email."""
+    began = time.process_time()
+    assert parse(mime[:MAX_REPORT_BYTES]) is None
+    assert time.process_time() - began < 10
 
 
 def test_there_are_never_more_recipients_than_an_email_has() -> None:

@@ -47,6 +47,7 @@ def mail(name: str, conversation: str = "c1", *, age: timedelta = timedelta(hour
         "conversation_id": conversation,
         "received_at": (NOW - age).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "is_draft": False,
+        "is_report": False,
         "from": ADA,
     } | fields
 
@@ -109,6 +110,11 @@ CASES: dict[str, tuple[list[Json], Known, Reason]] = {
         [mail("a"), mail("b")],
         known(in_crm("a"), current=LIVE),
         Reason.FILED_BESIDE,
+    ),
+    "a delivery report": (
+        [mail("a", **OURS), mail("b", is_report=True)],
+        known(in_crm("a"), current=LIVE),
+        Reason.REPORT,
     ),
     "begun in Outlook, by an alias": ([mail("a", **OURS)], known(current=LIVE), Reason.BEGUN_IN_OUTLOOK),
     "the answer to what was begun in Outlook": (

@@ -236,6 +236,8 @@ def _shown(message: Message) -> dict[str, Any]:
         "to": [r["emailAddress"] for r in fields["toRecipients"]],
         "cc": [r["emailAddress"] for r in fields["ccRecipients"]],
         "is_draft": message.is_draft,
+        "is_report": message.message_class.startswith("REPORT.")
+        or any(h["name"] == "Content-Type" and "delivery-status" in h["value"] for h in message.headers),
         "is_read": fields["isRead"],
         "received_at": graph_date(message.received_at),
         "preview": bodies.preview(text),

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     ENDED = "ended"
     LOOKING = "looking"
     WAITS = "waits"
+    REPORT = "report"
     FILED_BESIDE = "filed_beside"
     BEGUN_IN_OUTLOOK = "begun_in_outlook"
     BEGUN_OUTSIDE = "begun_outside"
@@ -128,6 +129,8 @@ def _verdict(
         return Verdict(Reason.WAITS, "It syncs as soon as the user has signed in again.")
     if ties.link is Link.LIVE and now - datetime.fromisoformat(message["received_at"]) < LOOKS_WITHIN:
         return Verdict(Reason.LOOKING, "The app is looking at it …")
+    if thread is not None and message["is_report"]:
+        return Verdict(Reason.REPORT, "A delivery report: what it says is told of the email it is about.")
     if thread is not None:
         return Verdict(
             Reason.FILED_BESIDE, "Outlook filed it with a thread of the CRM, but nothing in it points into that thread."

@@ -143,3 +143,40 @@ async def test_what_is_published(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) 
     hers = [change for change in told[:6] if change.oid == person.oid]
     assert {change.immutable_id for change in hers} == {draft["id"]}
     assert len({change.message_id for change in hers}) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "message_class", "report_type"),
+    [
+        ({}, "REPORT.IPM.Note.NDR", False),
+        ({"action": "delayed", "status_code": "4.4.7"}, "REPORT.IPM.Note.Delayed", False),
+        ({"from": "mailer-daemon@world.example", "diagnostic": "smtp; 550 5.7.1 no"}, "IPM.Note", True),
+    ],
+    ids=["Exchange's own", "delayed", "a foreign server's"],
+)
+@pytest.mark.parametrize("named", [True, False], ids=["In-Reply-To", "no In-Reply-To"])
+async def test_a_delivery_report(
+    cloud: Cloud, given: dict[str, str], message_class: str, report_type: bool, named: bool
+) -> None:
+    """About a message of the mailbox: its class or its Content-Type says what it is, its MIME what became of whom."""
+    await cloud.lab("POST", "/switches", json={"report_has_in_reply_to": named})
+    about = (await cloud.arrives(subject="Offer"))["internet_message_id"]
+    asked = {"mailbox": "dana@crm.example", "internet_message_id": about, "address": "x@world.example"} | given
+    arrived = await cloud.lab("POST", "/bounce", json=asked)
+    query = "$select=internetMessageHeaders&$expand=singleValueExtendedProperties($filter=id eq 'String 0x001A')"
+    seen = await cloud.dana.get(f"/me/messages/{arrived['id']}?{query}")
+    assert [p["value"] for p in seen["singleValueExtendedProperties"]] == [message_class]
+    headers = {header["name"]: header["value"] for header in seen["internetMessageHeaders"]}
+    assert ("report-type=delivery-status" in headers["Content-Type"]) is report_type
+    assert headers.get("In-Reply-To") == (about if named else None)
+    mime = (await cloud.dana.call("GET", f"/me/messages/{arrived['id']}/$value", 200)).text
+    assert f"Action: {given.get('action', 'failed')}" in mime
+    assert f"Status: {given.get('status_code', '5.1.1')}" in mime
+    assert ("In-Reply-To" in mime) is named
+
+
+@pytest.mark.parametrize(("mailbox", "about"), [("nobody@crm.example", "<a@x>"), ("dana@crm.example", "<unknown@x>")])
+async def test_a_delivery_report_about_nothing_is_refused(cloud: Cloud, mailbox: str, about: str) -> None:
+    """A control that can't be done says why."""
+    asked = {"mailbox": mailbox, "internet_message_id": about, "address": "x@world.example"}
+    await cloud.lab("POST", "/bounce", 404, json=asked)

@@ -222,9 +222,25 @@ async def test_a_late_look_at_the_sent_copy_does_not_undo_a_bounce(
     assert (await world.told())[1:] == ["message.sent", "message.bounced"]
     assert (await world.message(sent.message_id)).status is Status.BOUNCED
 
-    world.mail.from_outlook(dana.mailbox, ADA.address, "Offer", answers=copy)
+    again = world.mail.from_outlook(dana.mailbox, ADA.address, "Offer", answers=copy)
+    world.mail._items[again.graph_id].seen = replace(again, stamp=copy.stamp)
     await world.settle()
     assert (await world.told())[3:] == ["message.synced"]
+
+
+async def test_a_bounce_does_not_keep_the_crm_from_hearing_that_the_email_was_sent(
+    world: World, dana: Connection, sent: Message, copy: MailboxMessage
+) -> None:
+    """The worker died before it promised the delivery of `message.sent`, and then it bounced: both are delivered."""
+    event = next(event for event in await world.feed() if event.type == "message.sent")
+    await world.journal.save_event(replace(event, delivery="pending", attempt_count=0))
+    world.crm.heard.clear()
+    world.mail.reported(dana.mailbox, copy, [BOB.address])
+    await world.settle()
+    await world.work_off(SendMail(ACCOUNT, sent.message_id))
+    await world.settle()
+
+    assert {event.type for event in world.crm.heard} == {"message.sent", "message.bounced"}
 
 
 async def test_a_failed_email_stays_failed(world: World, dana: Connection) -> None:
