@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 #: Emails through a provider that are under way at a time, and how long until the next may get their turn.
 PROVIDER_AT_ONCE = 40
 PROVIDER_WAIT = timedelta(seconds=1)
-#: Emails through a mailbox that get their turn in one second: so many wake-ups are not seen at the same moment.
-OUTLOOK_A_SECOND = 4
+#: Seconds over which the wake-ups of a minute's worth of a mailbox's emails are spread, to leave room for other work.
+OUTLOOK_SPREAD_S = 8
 #: How long a batch waits for a user who has to sign in again before it looks once more.
 RECONNECT_WAIT = timedelta(minutes=5)
 #: Emails that are told as failed in one run.
@@ -120,7 +120,8 @@ class Bulk:
         elif turn.failure is not None:
             await self.outcomes.fail(message, *turn.failure)
         else:
-            await self._wake(message, timedelta(seconds=(index - batch.released) // OUTLOOK_A_SECOND))
+            place = (index - batch.released) / self.pacing.per_minute
+            await self._wake(message, timedelta(seconds=int(place * OUTLOOK_SPREAD_S)))
 
     async def _wake(self, message: Message, delay: timedelta) -> None:
         job = SendMail(message.account_id, message.message_id)

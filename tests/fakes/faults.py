@@ -4,11 +4,13 @@ What goes wrong, and when. Every awaited call of every fake passes through one `
     faults.fail("mail.send", Unclear(), applied=True)       the next send takes effect, and its answer is lost
     faults.crash_at(7, applied=False)                       the process dies as it makes its seventh call
     faults.meanwhile("mail.content", disconnect)            somebody else does something while the call is under way
+    faults.jostle(7)                                        calls made at once overtake one another, as the seed decides
 
 Names of calls are `<port>.<method>`; `fail` and `meanwhile` take a glob.
 """
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -36,6 +38,11 @@ class Faults:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self._plans: list[_Plan] = []
+        self._chance: random.Random | None = None
+
+    def jostle(self, seed: int) -> None:
+        """Let each call take a while that chance decides, so that work done at once overtakes other work anywhere."""
+        self._chance = random.Random(seed)
 
     def fail(self, pattern: str, error: BaseException, *, applied: bool = False, skip: int = 0, times: int = 1) -> None:
         """Let calls that fit the glob end with this error; with `applied`, after they took effect."""
@@ -73,13 +80,17 @@ class Faults:
         """Around the effect of one call."""
         self.calls.append(call)
         plan = self._next_plan(call)
-        await asyncio.sleep(0)
+        await self._while()
         if plan is not None and not plan.applied:
             await plan.happens()
         yield
-        await asyncio.sleep(0)
+        await self._while()
         if plan is not None and plan.applied:
             await plan.happens()
+
+    async def _while(self) -> None:
+        for _ in range(1 + (self._chance.randrange(4) if self._chance else 0)):
+            await asyncio.sleep(0)
 
     def _next_plan(self, call: str) -> _Plan | None:
         due = None

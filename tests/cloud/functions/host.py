@@ -137,6 +137,10 @@ class FunctionsHost:
         if self._supervisor is not None:
             await self._supervisor.kill_worker()
 
+    def worker_peak_bytes(self) -> int:
+        """The most memory that the worker process has had at a time; on Linux."""
+        return self._supervisor.peak_bytes()
+
     async def idle(self, timeout_seconds: float = 60.0) -> None:
         """
         Return once nothing runs and no queue that triggers a function has a visible message.

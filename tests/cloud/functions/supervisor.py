@@ -86,6 +86,11 @@ class Supervisor:
             worker.kill()
             await worker.gone.wait()
 
+    def peak_bytes(self) -> int:
+        """The most memory that the worker has had at a time."""
+        assert self._worker is not None
+        return self._worker.peak_bytes()
+
     def kill(self) -> None:
         """SIGKILL the worker and start no other."""
         if self._replacing is not None:

@@ -90,6 +90,13 @@ class Worker:
         finally:
             self._waiting.pop(invocation.invocation_id, None)
 
+    def peak_bytes(self) -> int:
+        """The most memory the process has had at a time (proc_pid_status(5), VmHWM)."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        peak_kb = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(peak_kb) * 1024
+
     def kill(self) -> None:
         """SIGKILL the process and all it started."""
         if self._process is not None:
