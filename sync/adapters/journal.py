@@ -24,14 +24,25 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from sync.adapters.rows import Row, columns_of, value_of
+from sync.adapters.journal_rows import (
+    accepted_row,
+    batch_row,
+    contact_rows,
+    end_of,
+    event_key,
+    event_row,
+    index_row,
+    message_row,
+    row_of,
+    thread_row,
+)
+from sync.adapters.rows import Row, value_of
 from sync.adapters.tables import Change, Tables, TransactionConflict
 from sync.domain import ids
 from sync.domain.batch import Batch
 from sync.domain.errors import Conflict, NotFound
-from sync.domain.event import Event, NewEvent, about
+from sync.domain.event import Event, NewEvent
 from sync.domain.ids import key_hash
 from sync.domain.message import Message, Thread
 from sync.domain.outgoing import AcceptedSend
@@ -64,8 +75,8 @@ class JournalTable:
     ) -> AcceptedSend:
         """Insert key, batch, and what else is given, all or nothing; returns what stands under the key then."""
         changes: list[Change] = [
-            ("create", _accepted_row(account_id, send, expires_at)),
-            ("create", _batch_row(batch)),
+            ("create", accepted_row(account_id, send, expires_at)),
+            ("create", batch_row(batch)),
         ]
         if message is not None:
             changes += await self._beginning(message, thread)
@@ -84,7 +95,7 @@ class JournalTable:
 
     async def save_batch(self, batch: Batch) -> Batch:
         """Replace the version read."""
-        return replace(batch, version=await self._table.replace(_batch_row(batch), batch.version or "*"))
+        return replace(batch, version=await self._table.replace(batch_row(batch), batch.version or "*"))
 
     async def release(self, message: Message, thread: Thread | None) -> Message:
         """Insert a message of a batch, and the thread it begins, all or nothing; returns the message as it was inserted first."""
@@ -107,11 +118,11 @@ class JournalTable:
 
     async def _beginning(self, message: Message, thread: Thread | None) -> list[Change]:
         """What inserts a message, and the thread it begins."""
-        changes: list[Change] = [("create", _message_row(message))]
+        changes: list[Change] = [("create", message_row(message))]
         if message.thread_id:
-            changes.append(("create", _index_row(message)))
+            changes.append(("create", index_row(message)))
         if thread is not None:
-            changes.append(("create", _thread_row(thread)))
+            changes.append(("create", thread_row(thread)))
             await self._index_contacts(thread)
         return changes
 
@@ -120,7 +131,7 @@ class JournalTable:
     ) -> AsyncIterator[tuple[Row, str]]:
         prefix = f"message|{ids.messages_of_batch(batch_id)}"
         where = "PartitionKey eq @account and RowKey gt @first and RowKey lt @end"
-        return self._table.query(where, select=select, account=account_id, first=prefix, end=_end(prefix))
+        return self._table.query(where, select=select, account=account_id, first=prefix, end=end_of(prefix))
 
     async def message(self, account_id: str, message_id: str) -> Message | None:
         """The message with this id."""
@@ -128,7 +139,7 @@ class JournalTable:
 
     async def save_message(self, message: Message) -> Message:
         """Replace the version read."""
-        return replace(message, version=await self._table.replace(_message_row(message), message.version or "*"))
+        return replace(message, version=await self._table.replace(message_row(message), message.version or "*"))
 
     async def thread(self, account_id: str, thread_id: str) -> Thread | None:
         """The thread with this id."""
@@ -137,7 +148,7 @@ class JournalTable:
     async def save_thread(self, thread: Thread) -> Thread:
         """Replace the version read."""
         await self._index_contacts(thread)
-        return replace(thread, version=await self._table.replace(_thread_row(thread), thread.version or "*"))
+        return replace(thread, version=await self._table.replace(thread_row(thread), thread.version or "*"))
 
     async def threads(
         self, account_id: str, *, contact_id: str | None, user_id: str | None, after: str | None, limit: int
@@ -187,13 +198,13 @@ class JournalTable:
                 data=event.data,
             )
             changes: list[Change] = [
-                ("create", _event_row(placed)),
-                ("create", _row(account_id, told, sequence=sequence)),
+                ("create", event_row(placed)),
+                ("create", row_of(account_id, told, sequence=sequence)),
             ]
             if message is not None:
-                changes.append(("upsert", _message_row(message)))
+                changes.append(("upsert", message_row(message)))
                 if message.thread_id:
-                    changes.append(("upsert", _index_row(message)))
+                    changes.append(("upsert", index_row(message)))
             try:
                 await self._table.transact(changes)
             except TransactionConflict as conflict:
@@ -205,7 +216,7 @@ class JournalTable:
                     raise
                 return await self._told(account_id, row[0])
             self._last_seen[account_id] = sequence
-            await self._table.upsert(_row(account_id, "last", sequence=sequence))
+            await self._table.upsert(row_of(account_id, "last", sequence=sequence))
             return placed
 
     async def event(self, account_id: str, event_id: str) -> Event | None:
@@ -213,19 +224,17 @@ class JournalTable:
         sequence = ids.sequence_of(event_id)
         if sequence is None:
             return None
-        event = await self._get(Event, account_id, _event_key(sequence), versioned=True)
+        event = await self._get(Event, account_id, event_key(sequence), versioned=True)
         return event if event is not None and event.event_id == event_id else None
 
     async def save_event(self, event: Event) -> Event:
         """Replace the version read."""
-        return replace(event, version=await self._table.replace(_event_row(event), event.version or "*"))
+        return replace(event, version=await self._table.replace(event_row(event), event.version or "*"))
 
     async def events(self, account_id: str, after: int, limit: int) -> list[Event]:
         """Events with a sequence above `after`, in order."""
         where = "PartitionKey eq @account and RowKey gt @after and RowKey le @last"
-        rows = self._table.query(
-            where, limit, account=account_id, after=_event_key(after), last=_event_key(LAST_NUMBER)
-        )
+        rows = self._table.query(where, limit, account=account_id, after=event_key(after), last=event_key(LAST_NUMBER))
         return [value_of(Event, row, version) async for row, version in rows]
 
     async def threads_of(self, account_id: str, user_id: str) -> AsyncIterator[Thread]:
@@ -245,7 +254,7 @@ class JournalTable:
         The thread goes last: as long as it is there, this can be done again.
         """
         account_id, thread_id = thread.account_id, thread.thread_id
-        for row in _contact_rows(thread):
+        for row in contact_rows(thread):
             await self._table.delete(account_id, row["RowKey"])
         async for row in self._range(account_id, f"in_thread|{thread_id}|"):
             # Left where a removal of the message was cut short. One that leads to a message is not ours to break.
@@ -258,7 +267,7 @@ class JournalTable:
         # The message first: what its thread does not lead to any more would never be found again.
         await self._table.delete(message.account_id, f"message|{message.message_id}")
         if message.thread_id:
-            await self._table.delete(message.account_id, _index_row(message)["RowKey"])
+            await self._table.delete(message.account_id, index_row(message)["RowKey"])
 
     async def blank_batches(self, account_id: str, user_id: str, connections: Collection[str]) -> None:
         """Take everybody's names out of what was accepted of this user for these connections, and end what waits."""
@@ -280,7 +289,7 @@ class JournalTable:
 
     async def _index_contacts(self, thread: Thread) -> None:
         """Not in a transaction, which holds 100 rows at most: an entry that leads to no thread is passed over."""
-        await asyncio.gather(*(self._table.upsert(row) for row in _contact_rows(thread)))
+        await asyncio.gather(*(self._table.upsert(row) for row in contact_rows(thread)))
 
     async def _last(self, account_id: str) -> int:
         """A number that is surely taken (0: none is): the newest this process or the hint knows."""
@@ -288,7 +297,7 @@ class JournalTable:
         return max(self._last_seen.get(account_id, 0), int(hint[0]["sequence"]) if hint else 0)
 
     async def _told(self, account_id: str, row: Row) -> Event:
-        event = await self._get(Event, account_id, _event_key(int(row["sequence"])), versioned=True)
+        event = await self._get(Event, account_id, event_key(int(row["sequence"])), versioned=True)
         if event is None:
             raise NotFound(f"event {row['sequence']} was removed")
         return event
@@ -301,72 +310,10 @@ class JournalTable:
         """The rows whose key begins with the prefix, from behind `after`, in key order."""
         where = "PartitionKey eq @account and RowKey gt @first and RowKey lt @end"
         first = prefix + (after or "")
-        async for row, _ in self._table.query(where, account=account_id, first=first, end=_end(prefix)):
+        async for row, _ in self._table.query(where, account=account_id, first=first, end=end_of(prefix)):
             yield row
 
     def _of_user(self, account_id: str, prefix: str, user_id: str) -> AsyncIterator[tuple[Row, str]]:
         """As `_range`, those that are about this user, with their versions."""
         where = "PartitionKey eq @account and RowKey gt @first and RowKey lt @end and user eq @user"
-        return self._table.query(where, account=account_id, first=prefix, end=_end(prefix), user=user_id)
-
-
-def _row(account_id: str, key: str, **columns: Any) -> Row:
-    return {"PartitionKey": account_id, "RowKey": key, **columns}
-
-
-def _end(prefix: str) -> str:
-    """Behind every key that begins with the prefix."""
-    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
-
-
-def _event_key(sequence: int) -> str:
-    return f"event|{sequence:010d}"
-
-
-def _event_row(event: Event) -> Row:
-    return _row(
-        event.account_id,
-        _event_key(event.sequence),
-        delivery=event.delivery,
-        user=about(event.data).user_id,
-        **columns_of(event),
-    )
-
-
-def _accepted_row(account_id: str, send: AcceptedSend, expires_at: datetime) -> Row:
-    return _row(account_id, f"key|{send.key}", user=send.user_id, expires_at=expires_at, **columns_of(send))
-
-
-def _batch_row(batch: Batch) -> Row:
-    return _row(batch.account_id, f"batch|{batch.batch_id}", user=batch.user_id, **columns_of(batch))
-
-
-def _message_row(message: Message) -> Row:
-    return _row(message.account_id, f"message|{message.message_id}", status=message.status.value, **columns_of(message))
-
-
-def _index_row(message: Message) -> Row:
-    # The time of acceptance never changes, so a message has one index row for life.
-    at = f"{message.accepted_at:%Y%m%d%H%M%S%f}"
-    return _row(
-        message.account_id,
-        f"in_thread|{message.thread_id}|{at}|{message.message_id}",
-        message=message.message_id,
-    )
-
-
-def _thread_row(thread: Thread) -> Row:
-    return _row(
-        thread.account_id,
-        f"thread|{thread.thread_id}",
-        user=thread.user_id,
-        connection=thread.connection_id,
-        **columns_of(thread),
-    )
-
-
-def _contact_rows(thread: Thread) -> list[Row]:
-    return [
-        _row(thread.account_id, f"contact|{key_hash(contact_id)}|{thread.thread_id}", thread=thread.thread_id)
-        for contact_id in sorted({c.contact_id for c in thread.contacts if c.contact_id})
-    ]
+        return self._table.query(where, account=account_id, first=prefix, end=end_of(prefix), user=user_id)

@@ -33,9 +33,10 @@ from sync.domain.retry import OPERATOR_NEEDS
 from sync.domain.thread_rule import Belongs, anchors_of
 from sync.flows.bounce import Bounces, TooEarly
 from sync.flows.deliver import tell
+from sync.flows.outcome import Outcomes
 from sync.flows.ports import Anchors, Clock, Connections, Content, Journal, Mail, Work
 from sync.flows.reconnect import Reconnect
-from sync.flows.send import Send
+from sync.flows.through_outlook import ThroughOutlook
 from sync.jobs import MailChange
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,8 @@ class Receive:
     work: Work
     mail: Mail
     reconnect: Reconnect
-    send: Send
+    outlook: ThroughOutlook
+    outcomes: Outcomes
     bounces: Bounces
     clock: Clock
     forwarded_messages: Literal["sync", "withhold"]
@@ -132,7 +134,7 @@ class Receive:
             return await self.bounces.take(connection, mail)
         sent = await self._sent_from_crm(connection, mail)
         if sent is not None:
-            await self.send.confirm(sent, mail)
+            await self.outlook.confirm(sent, mail)
             return False
         return await self._sync_if_ours(connection, mail)
 
@@ -144,7 +146,7 @@ class Receive:
         if message.origin != "crm":
             await self._tell(message, await self.content.body(message.body_blob))
         else:
-            await self.send.tell_outcome(message)
+            await self.outcomes.tell(message)
         return True
 
     async def _sent_from_crm(self, connection: Connection, mail: MailboxMessage) -> Message | None:

@@ -13,7 +13,6 @@ from sync.domain import message as rule
 from sync.domain import send_refusal
 from sync.domain.errors import Conflict, Declined, Gone, OperatorAlarm, OutsideError, ReconnectNeeded, Throttled
 from sync.domain.ids import place_in_batch
-from sync.domain.mail import MailboxMessage
 from sync.domain.message import Message
 from sync.domain.retry import LOST_AFTER, OPERATOR_NEEDS, GiveUp, after_unfinished_send
 from sync.flows.outcome import Outcomes
@@ -152,11 +151,3 @@ class Send:
             return
         refused = send_refusal.explained(declined.code, declined.status, declined.detail)
         await self.outcomes.fail(message, declined.code, refused.detail, refused.what_to_do)
-
-    async def confirm(self, message: Message, mail: MailboxMessage) -> None:
-        """The copy in Sent Items was seen: the message is sent. Safe to call more than once."""
-        await self.outlook.confirm(message, mail)
-
-    async def tell_outcome(self, message: Message) -> None:
-        """Tell again how it ended, in case the first time died before that."""
-        await self.outcomes.tell(message)

@@ -42,7 +42,7 @@ async def finished(of: Account, batch_id: str, seconds: float = 60) -> Json:
         shown = (await of.api.batch(batch_id)).json()
         return dict(shown) if shown["finished"] else None
 
-    return await eventually(look, f"{batch_id} to finish", timeout=seconds)
+    return await eventually(look, f"{batch_id} to finish", timeout=seconds, pause=0.5)
 
 
 def provider(of: Account, **changes: Any) -> Json:

@@ -60,7 +60,7 @@ def test_acknowledging_imports_nothing_heavy(program: str) -> None:
     assert "sync.wiring" in imported
     heavy = sorted(name for name in imported if any(name == h or name.startswith(h + ".") for h in HEAVY))
     assert not heavy, (
-        f"imported on the way to Graph's 202: {heavy}. Import it in sync/wiring.py where its adapter is built."
+        f"imported on the way to Graph's 202: {heavy}. Import it in sync/wiring where its adapter is built."
     )
     azure = {".".join(name.split(".")[:2]) for name in imported if name.startswith("azure.")}
     assert azure == {"azure.functions"}

@@ -124,6 +124,7 @@ WRONG = {
     "SUBSCRIPTION_MINUTES": ["44", "10081", "0", "-60", "1.5", "one", "٦٠", "9" * 5_000, "60 minutes"],
     "FORWARDED_MESSAGES": ["yes", "Sync", "drop"],
     "NOTIFICATION_MODE": ["rich", "Basic", "x"],
+    "OUTLOOK_MESSAGES_PER_MINUTE": ["0", "3601", "-1", "1.5", "thirty", "٣٠"],
     "PROVIDER_ALLOWED_NETWORKS": ["10.0.0.0/33", "10.0.0.1/8", "mail.internal", "10.0.0.0/8;127.0.0.0/8", "fd00::/129"],
 }
 
@@ -166,6 +167,8 @@ RIGHT = [
     ("SUBSCRIPTION_MINUTES", "10080", "subscription_lifetime", timedelta(days=7)),
     ("FORWARDED_MESSAGES", "withhold", "forwarded_messages", "withhold"),
     ("NOTIFICATION_MODE", "basic", "forwarded_messages", "sync"),
+    ("OUTLOOK_MESSAGES_PER_MINUTE", "", "outlook_messages_per_minute", 30),
+    ("OUTLOOK_MESSAGES_PER_MINUTE", "1", "outlook_messages_per_minute", 1),
     ("PROVIDER_ALLOWED_NETWORKS", " ", "provider_allowed_networks", ()),
     ("PROVIDER_ALLOWED_NETWORKS", "10.1.2.3", "provider_allowed_networks", (ip_network("10.1.2.3/32"),)),
     (

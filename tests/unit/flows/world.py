@@ -176,7 +176,8 @@ class World:
             work=self.work,
             mail=self.mail,
             reconnect=reconnect,
-            send=self.send,
+            outlook=outlook,
+            outcomes=self.outcomes,
             bounces=Bounces(
                 connections=self.connections,
                 anchors=self.anchors,

@@ -1,35 +1,20 @@
-"""
-What the flows need of the outside, as small interfaces. Adapters and the tests' fakes keep the same promises
-(tests/contracts holds them to it).
+"""What the flows need of the storage account: rows, large things, queues, and secrets at rest."""
 
-Common promises: a row that is not there is None; saving a row that somebody changed since it was read raises
-`domain.errors.Conflict`; what is saved is returned with its new `version`. Times are aware, in UTC. Graph and Entra ID raise
-the OutsideError family of `domain.errors`.
-"""
-
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from sync.domain.batch import Batch, Letter
 from sync.domain.body import Body
-from sync.domain.connection import Connection, Mailbox, Subscription
-from sync.domain.event import Answer, Event, NewEvent
-from sync.domain.mail import MailboxMessage, MailContent
+from sync.domain.connection import Connection
+from sync.domain.event import Event, NewEvent
 from sync.domain.message import Message, Thread
-from sync.domain.outgoing import AcceptedSend, Draft, OutgoingFile
+from sync.domain.outgoing import AcceptedSend
 from sync.domain.pace import Pace
-from sync.domain.provider import Email, Provider, ServerReply
-from sync.domain.sign_in import Grant, LastSignIn, SignIn
+from sync.domain.provider import Provider
+from sync.domain.sign_in import LastSignIn, SignIn
 from sync.domain.thread_rule import Anchor, KeyKind
 from sync.jobs import Job
-
-Clock = Callable[[], datetime]
-#: A new secret of 256 random bits, URL-safe.
-NewSecret = Callable[[], str]
-#: A random number from 0 to 1, to spread retries.
-Dice = Callable[[], float]
 
 
 class SignIns(Protocol):
@@ -266,21 +251,17 @@ class Work(Protocol):
         """About how many messages are in each queue and each poison queue."""
 
 
-class Entra(Protocol):
-    """Microsoft's sign-in (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow)."""
+class Providers(Protocol):
+    """The accounts' own email providers, their passwords sealed."""
 
-    async def begin(self, *, state: str, login_hint: str, claims: str = "") -> tuple[str, str]:
-        """
-        The address to send the browser to, and the flow (JSON, secret) to keep until the callback.
+    async def of_account(self, account_id: str) -> Provider | None:
+        """The account's provider, its password unsealed; raises OperatorAlarm where that can't be done."""
 
-        `claims`: what Microsoft wanted of this sign-in when it refused the one before (JSON).
-        """
+    async def save(self, provider: Provider) -> Provider:
+        """Put it in the place of whatever was there."""
 
-    async def redeem(self, flow: str, answer: Mapping[str, str]) -> Grant:
-        """Redeem the code in `answer`; raises Declined where Microsoft refuses, OperatorAlarm for a broken registration."""
-
-    def admin_consent_url(self, state: str) -> str:
-        """Where an administrator can consent for everybody of their organisation."""
+    async def remove(self, account_id: str) -> None:
+        """Forget it; no error where there is none."""
 
 
 class Tokens(Protocol):
@@ -301,149 +282,6 @@ class Tokens(Protocol):
 
     async def destroy(self, connection: Connection) -> None:
         """Destroy them; no error where there are none."""
-
-
-class Mail(Protocol):
-    """One user's mailbox. Graph ids are immutable ids."""
-
-    async def owner(self, access_token: str) -> Mailbox:
-        """Whose mailbox a token opens."""
-
-    async def keys(self, connection: Connection, graph_id: str) -> MailboxMessage:
-        """Keys and addresses of a message, nothing else of it; raises Gone."""
-
-    async def received_since(self, connection: Connection, since: datetime, limit: int) -> list[MailboxMessage]:
-        """Keys and addresses of the messages received since then, of all folders, the oldest first, at most `limit`."""
-
-    async def content(self, connection: Connection, graph_id: str) -> MailContent:
-        """Body and list of files of a message that is ours."""
-
-    async def file(
-        self, connection: Connection, graph_id: str, file_id: str, limit_bytes: int
-    ) -> tuple[bytes, str | None] | None:
-        """Content and content id of a file; None where it is larger than the limit (it is not read to the end then)."""
-
-    async def mime(self, connection: Connection, graph_id: str, limit_bytes: int) -> bytes | None:
-        """A delivery report as it came over the wire; None where it is larger than the limit (it is not read to the end then)."""
-
-    async def create_draft(self, connection: Connection, draft: Draft) -> MailboxMessage:
-        """A new draft."""
-
-    async def create_answer(self, connection: Connection, graph_id: str, draft: Draft) -> MailboxMessage:
-        """A draft that answers this message; raises Gone where the message is not there any more."""
-
-    async def is_unread(self, connection: Connection, graph_id: str) -> bool:
-        """Whether the user has not read this message yet; raises Gone."""
-
-    async def mark_unread(self, connection: Connection, graph_id: str) -> None:
-        """Let a message be unread again; raises Gone."""
-
-    async def set_recipients(self, connection: Connection, draft_id: str, draft: Draft) -> None:
-        """Let what is in the mailbox go to the recipients of `draft`, and to nobody else."""
-
-    async def add_file(self, connection: Connection, draft_id: str, file: OutgoingFile) -> None:
-        """Add a file to a draft."""
-
-    async def remove_files(self, connection: Connection, draft_id: str) -> None:
-        """Take every file off a draft."""
-
-    async def file_names(self, connection: Connection, draft_id: str) -> list[str]:
-        """The names of the files on a draft."""
-
-    async def send(self, connection: Connection, draft_id: str) -> None:
-        """Send a draft; Unclear where it may or may not have gone."""
-
-    async def find_stamped(self, connection: Connection, stamp: str) -> MailboxMessage | None:
-        """The message that carries our stamp: a draft, or its copy in Sent Items, wherever it is by now."""
-
-    async def discard(self, connection: Connection, draft_id: str) -> None:
-        """Delete a draft; raises Gone where it is not there any more."""
-
-
-class Providers(Protocol):
-    """The accounts' own email providers, their passwords sealed."""
-
-    async def of_account(self, account_id: str) -> Provider | None:
-        """The account's provider, its password unsealed; raises OperatorAlarm where that can't be done."""
-
-    async def save(self, provider: Provider) -> Provider:
-        """Put it in the place of whatever was there."""
-
-    async def remove(self, account_id: str) -> None:
-        """Forget it; no error where there is none."""
-
-
-class Submission(Protocol):
-    """
-    An email offered to a server (RFC 5321 3.3), its recipients asked for, and nothing of it handed over yet.
-
-    Each recipient is in one of the three: `accepted`; `deferred`, to be asked again later; `refused` for good.
-    """
-
-    accepted: tuple[str, ...]
-    deferred: Mapping[str, ServerReply]
-    refused: Mapping[str, ServerReply]
-
-    async def hand_over(self) -> None:
-        """
-        Hand the email over for the accepted recipients, once.
-
-        Raises Declined (5yz) and Throttled (4yz) where the server said that it did not take it, Unclear where no answer came
-        after it had all of it: then the email may have gone, and nothing but the server knows.
-        """
-
-
-class Smtp(Protocol):
-    """Submission to an account's provider (RFC 6409)."""
-
-    async def check(self, provider: Provider) -> None:
-        """Connect, encrypt and log in, and send nothing; raises as `submission`."""
-
-    def submission(
-        self, provider: Provider, email: Email, recipients: Sequence[str]
-    ) -> AbstractAsyncContextManager[Submission]:
-        """
-        Connect, log in, and offer the email to these recipients; leaving the context closes the connection.
-
-        Entering raises Declined where the server or our own rule about addresses says no for good, with the server's words in
-        `detail`; Throttled where the server says "later"; Unclear where it could not be reached. Nothing was sent then.
-        """
-
-
-class Subscriptions(Protocol):
-    """Graph's promises to tell us (https://learn.microsoft.com/graph/api/resources/subscription)."""
-
-    async def open(self, connection: Connection, *, client_state: str, now: datetime) -> tuple[Subscription, bool]:
-        """
-        A subscription, and whether it was made just now.
-
-        Else the mailbox had one of ours already, which now has a longer life, and tells us with the clientState it was made with.
-        """
-
-    async def replace(
-        self, connection: Connection, *, client_state: str, now: datetime, known: Collection[str]
-    ) -> Subscription:
-        """
-        A new subscription beside the mailbox's own, which goes on telling us until it is closed.
-
-        `known`: the ids of those in use; one that nobody uses is closed where it stands in the way.
-        """
-
-    async def renew(self, connection: Connection, subscription: Subscription, *, now: datetime) -> Subscription:
-        """A longer life; raises Gone where it has ended."""
-
-    async def ours(self, connection: Connection, *, now: datetime) -> list[Subscription]:
-        """Every subscription of this mailbox that this app has open at its own address."""
-
-    async def close(self, connection: Connection, subscription: Subscription) -> None:
-        """End it; no error where it has ended."""
-
-
-class Crm(Protocol):
-    """The CRM's webhook (Standard Webhooks)."""
-
-    async def deliver(self, event: Event) -> Answer:
-        """Push an event once; never raises for anything the receiver does."""
 
 
 class Sealing(Protocol):

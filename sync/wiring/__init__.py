@@ -1,42 +1,20 @@
 """
-Where adapters meet flows: the only module that sees both. Each adapter is built once per process, when it is first needed.
+Where adapters meet flows, the only place that sees both: here the flows, in adapters.py what they are given.
 
-Adapters are imported where they are built: azure-storage-queue alone takes about 0.4 s, which a cold start that only
-acknowledges a notification must not pay.
+Flows are imported where they are built, as adapters are, so that a cold start pays only for what it does.
 """
 
 import logging
 import random
 import secrets
-from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sync import settings
 from sync.domain.connection import Connection, DefaultSender
-from sync.settings import Settings
+from sync.wiring.adapters import Adapters, now
 
 if TYPE_CHECKING:
-    import httpx
-    from azure.core.credentials_async import AsyncTokenCredential
-
-    from sync.adapters.anchors import AnchorsTable
-    from sync.adapters.blobs import Container, MailContentBlobs
-    from sync.adapters.connections import ConnectionsTable
-    from sync.adapters.crm import CrmWebhook
-    from sync.adapters.entra import MsalEntra
-    from sync.adapters.graph_client import GraphClient
-    from sync.adapters.graph_mail import GraphMail
-    from sync.adapters.graph_subscriptions import GraphSubscriptions
-    from sync.adapters.journal import JournalTable
-    from sync.adapters.providers import ProvidersTable
-    from sync.adapters.queues import QueuedWork
-    from sync.adapters.sealing import AesGcmSealing
-    from sync.adapters.sign_ins import SignInsTable
-    from sync.adapters.smtp import ProviderSmtp
-    from sync.adapters.tables import Tables
-    from sync.adapters.tokens import SealedTokens
     from sync.flows.accept import Accept
     from sync.flows.batches import Batches
     from sync.flows.bulk import Bulk
@@ -57,12 +35,8 @@ if TYPE_CHECKING:
     from sync.flows.show import Show
     from sync.flows.sign_in_end import SignInEnds
     from sync.flows.sweep import Sweep
+    from sync.flows.through_outlook import ThroughOutlook
     from sync.flows.watch import Watch
-
-
-def now() -> datetime:
-    """The time, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 def new_secret() -> str:
@@ -77,11 +51,8 @@ def build() -> "Wiring":
     return Wiring(settings.load())
 
 
-class Wiring:
+class Wiring(Adapters):
     """The app, put together from its settings."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
 
     # What Graph's posts become, without any adapter.
 
@@ -236,12 +207,18 @@ class Wiring:
     @cached_property
     def send(self) -> "Send":
         """Sending, through either door."""
-        from sync.flows.draft import Drafting
         from sync.flows.send import Send
-        from sync.flows.through_outlook import ThroughOutlook
         from sync.flows.through_provider import ThroughProvider
 
-        outlook = ThroughOutlook(
+        provider = ThroughProvider(self._providers, self._journal, self._content, self._smtp, self._outcomes, now)
+        return Send(self._journal, self._work, self._outlook, provider, self._outcomes, now)
+
+    @cached_property
+    def _outlook(self) -> "ThroughOutlook":
+        from sync.flows.draft import Drafting
+        from sync.flows.through_outlook import ThroughOutlook
+
+        return ThroughOutlook(
             connections=self._connections,
             anchors=self._anchors,
             journal=self._journal,
@@ -252,8 +229,6 @@ class Wiring:
             reconnect=self._reconnect,
             clock=now,
         )
-        provider = ThroughProvider(self._providers, self._journal, self._content, self._smtp, self._outcomes, now)
-        return Send(self._journal, self._work, outlook, provider, self._outcomes, now)
 
     @cached_property
     def provider_settings(self) -> "ProviderSettings":
@@ -276,7 +251,8 @@ class Wiring:
             work=self._work,
             mail=self._mail,
             reconnect=self._reconnect,
-            send=self.send,
+            outlook=self._outlook,
+            outcomes=self._outcomes,
             bounces=Bounces(
                 connections=self._connections,
                 anchors=self._anchors,
@@ -318,7 +294,7 @@ class Wiring:
 
         return Sweep(self._work, now)
 
-    # Adapters.
+    # What several of them share.
 
     @cached_property
     def _reconnect(self) -> "Reconnect":
@@ -334,139 +310,6 @@ class Wiring:
 
     @cached_property
     def _pacing(self) -> "Pacing":
-        from sync.adapters.paces import PacesTable
         from sync.flows.pacing import Pacing
 
-        return Pacing(PacesTable(self._tables), self._journal, now, self.settings.outlook_messages_per_minute)
-
-    @cached_property
-    def _tables(self) -> "Tables":
-        from azure.data.tables.aio import TableServiceClient
-
-        from sync.adapters.tables import Tables
-
-        return Tables(self._storage(TableServiceClient, "table"))
-
-    @cached_property
-    def _work(self) -> "QueuedWork":
-        from azure.storage.queue.aio import QueueServiceClient
-
-        from sync.adapters.queues import QueuedWork
-
-        return QueuedWork(self._storage(QueueServiceClient, "queue"), self._tables)
-
-    @cached_property
-    def _content(self) -> "MailContentBlobs":
-        from sync.adapters.blobs import MailContentBlobs
-
-        return MailContentBlobs(self._container("mail"))
-
-    def _container(self, name: str) -> "Container":
-        from azure.storage.blob.aio import BlobServiceClient
-
-        from sync.adapters.blobs import Container
-
-        return Container(self._storage(BlobServiceClient, "blob"), name)
-
-    def _storage[T](self, client: Callable[..., T], kind: str) -> T:
-        """A service's client, by connection string or with the app's identity."""
-        connection = self.settings.storage_connection
-        if connection:
-            made: T = client.from_connection_string(connection)  # type: ignore[attr-defined]  # all three have it
-            return made
-        return client(self.settings.storage_services[kind], credential=self._identity)
-
-    @cached_property
-    def _identity(self) -> "AsyncTokenCredential":
-        from azure.identity.aio import DefaultAzureCredential
-
-        return DefaultAzureCredential(managed_identity_client_id=self.settings.storage_identity_client_id)
-
-    @cached_property
-    def _http(self) -> "httpx.AsyncClient":
-        from httpx_aiohttp import HttpxAiohttpClient
-
-        return HttpxAiohttpClient(trust_env=False)
-
-    @cached_property
-    def _sealing(self) -> "AesGcmSealing":
-        from sync.adapters.sealing import AesGcmSealing
-
-        return AesGcmSealing(self.settings.encryption_keys)
-
-    @cached_property
-    def _entra(self) -> "MsalEntra":
-        from sync.adapters.entra import MsalEntra, federated_credential
-
-        settings = self.settings
-        identity = settings.entra_managed_identity_client_id
-        credential = federated_credential(identity) if identity else settings.entra_client_secret or ""
-        redirect_uri = f"{settings.public_base_url}/oauth/callback"
-        return MsalEntra(settings.entra_authority, settings.entra_client_id, credential, redirect_uri)
-
-    @cached_property
-    def _tokens(self) -> "SealedTokens":
-        from sync.adapters.tokens import SealedTokens
-
-        return SealedTokens(self._entra, self._sealing, self._container("tokens"), now)
-
-    @cached_property
-    def _graph(self) -> "GraphClient":
-        from sync.adapters.graph_client import GraphClient
-
-        return GraphClient(self._http, self.settings.graph_base_url, self._tokens)
-
-    @cached_property
-    def _mail(self) -> "GraphMail":
-        from sync.adapters.graph_mail import GraphMail
-
-        return GraphMail(self._graph)
-
-    @cached_property
-    def _subscriptions(self) -> "GraphSubscriptions":
-        from sync.adapters.graph_subscriptions import GraphSubscriptions
-
-        return GraphSubscriptions(self._graph, self.settings.public_base_url, self.settings.subscription_lifetime)
-
-    @cached_property
-    def _crm(self) -> "CrmWebhook":
-        from sync.adapters.crm import CrmWebhook
-
-        return CrmWebhook(self._http, self.settings.crm_webhook_url, self.settings.crm_webhook_secrets, now)
-
-    @cached_property
-    def _smtp(self) -> "ProviderSmtp":
-        from sync.adapters.smtp import ProviderSmtp
-        from sync.adapters.smtp_session import client_name
-
-        return ProviderSmtp(client_name(self.settings.public_base_url), self.settings.provider_allowed_networks)
-
-    @cached_property
-    def _providers(self) -> "ProvidersTable":
-        from sync.adapters.providers import ProvidersTable
-
-        return ProvidersTable(self._tables, self._sealing)
-
-    @cached_property
-    def _sign_ins(self) -> "SignInsTable":
-        from sync.adapters.sign_ins import SignInsTable
-
-        return SignInsTable(self._tables)
-
-    @cached_property
-    def _connections(self) -> "ConnectionsTable":
-        from sync.adapters.connections import ConnectionsTable
-
-        return ConnectionsTable(self._tables)
-
-    @cached_property
-    def _anchors(self) -> "AnchorsTable":
-        from sync.adapters.anchors import AnchorsTable
-
-        return AnchorsTable(self._tables)
-
-    @cached_property
-    def _journal(self) -> "JournalTable":
-        from sync.adapters.journal import JournalTable
-
-        return JournalTable(self._tables)
+        return Pacing(self._paces, self._journal, now, self.settings.outlook_messages_per_minute)

@@ -1,8 +1,8 @@
 """
-A thousand emails through one mailbox, within all that Graph allows at a time and in ten minutes, and within little memory.
+Many emails through one mailbox, within all that Graph allows at a time and in ten minutes, and within little memory.
 
-The pace is turned up here, so that the thousand take a minute or two instead of 34. That it is kept to is tested on the clock of
-tests/unit/flows/test_bulk.py, and for the first minute in test_bulk.py. Run with `pytest -s` to see the numbers.
+The pace is turned up here, so that they take as long as this machine does. That the pace is kept to is tested with a thousand on
+the clock of tests/unit/flows/test_bulk.py, and for the first minute in test_bulk.py. Run with `pytest -s` to see the numbers.
 """
 
 import os
@@ -17,11 +17,12 @@ from tests.e2e.account import Account, Connected, unique
 from tests.e2e.batches import accepted, bulk, calls_refused, crowd, finished
 from tests.e2e.conversation import addresses, at_rest, calls, left
 
-COUNT = int(os.environ.get("BULK_COUNT", "1000"))
+#: `BULK_COUNT=1000` plays the whole: that many take about five minutes on two cores, all that imitates the world included.
+COUNT = int(os.environ.get("BULK_COUNT", "250"))
 MAX_MEMORY_BYTES = 300 * 1024 * 1024
 
 
-async def test_a_thousand_are_sent_within_graphs_limits(http: httpx.AsyncClient) -> None:
+async def test_all_are_sent_within_graphs_limits(http: httpx.AsyncClient) -> None:
     """Each once, each told once, no call refused with 429, and the worker below 300 MB."""
     async with LocalCloud({"OUTLOOK_MESSAGES_PER_MINUTE": "1200"}) as cloud, cloud.api(unique("acme")) as api:
         account = Account(cloud, api, http)

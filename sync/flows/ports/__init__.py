@@ -1,0 +1,53 @@
+"""
+What the flows need of the outside, as small interfaces. Adapters and the tests' fakes keep the same promises
+(tests/contracts holds them to it).
+
+Common promises: a row that is not there is None; saving a row that somebody changed since it was read raises
+`domain.errors.Conflict`; what is saved is returned with its new `version`. Times are aware, in UTC. Graph and Entra ID raise
+the OutsideError family of `domain.errors`.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sync.flows.ports.neighbours import Crm, Entra, Mail, Smtp, Submission, Subscriptions
+from sync.flows.ports.storage import (
+    Anchors,
+    Connections,
+    Content,
+    Journal,
+    Paces,
+    Providers,
+    Sealing,
+    SignIns,
+    Tokens,
+    Work,
+)
+
+__all__ = [
+    "Anchors",
+    "Clock",
+    "Connections",
+    "Content",
+    "Crm",
+    "Dice",
+    "Entra",
+    "Journal",
+    "Mail",
+    "NewSecret",
+    "Paces",
+    "Providers",
+    "Sealing",
+    "SignIns",
+    "Smtp",
+    "Submission",
+    "Subscriptions",
+    "Tokens",
+    "Work",
+]
+
+Clock = Callable[[], datetime]
+#: A new secret of 256 random bits, URL-safe.
+NewSecret = Callable[[], str]
+#: A random number from 0 to 1, to spread retries.
+Dice = Callable[[], float]

@@ -1,0 +1,185 @@
+"""
+The adapters, each built once per process when it is first needed, from the settings.
+
+They are imported where they are built: azure-storage-queue alone takes about 0.4 s, which a cold start that only acknowledges a
+notification must not pay.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from sync.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+    from azure.core.credentials_async import AsyncTokenCredential
+
+    from sync.adapters.anchors import AnchorsTable
+    from sync.adapters.blobs import Container, MailContentBlobs
+    from sync.adapters.connections import ConnectionsTable
+    from sync.adapters.crm import CrmWebhook
+    from sync.adapters.entra import MsalEntra
+    from sync.adapters.graph_client import GraphClient
+    from sync.adapters.graph_mail import GraphMail
+    from sync.adapters.graph_subscriptions import GraphSubscriptions
+    from sync.adapters.journal import JournalTable
+    from sync.adapters.paces import PacesTable
+    from sync.adapters.providers import ProvidersTable
+    from sync.adapters.queues import QueuedWork
+    from sync.adapters.sealing import AesGcmSealing
+    from sync.adapters.sign_ins import SignInsTable
+    from sync.adapters.smtp import ProviderSmtp
+    from sync.adapters.tables import Tables
+    from sync.adapters.tokens import SealedTokens
+
+
+def now() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class Adapters:
+    """Everything of the outside."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def _tables(self) -> "Tables":
+        from azure.data.tables.aio import TableServiceClient
+
+        from sync.adapters.tables import Tables
+
+        return Tables(self._storage(TableServiceClient, "table"))
+
+    @cached_property
+    def _work(self) -> "QueuedWork":
+        from azure.storage.queue.aio import QueueServiceClient
+
+        from sync.adapters.queues import QueuedWork
+
+        return QueuedWork(self._storage(QueueServiceClient, "queue"), self._tables)
+
+    @cached_property
+    def _content(self) -> "MailContentBlobs":
+        from sync.adapters.blobs import MailContentBlobs
+
+        return MailContentBlobs(self._container("mail"))
+
+    def _container(self, name: str) -> "Container":
+        from azure.storage.blob.aio import BlobServiceClient
+
+        from sync.adapters.blobs import Container
+
+        return Container(self._storage(BlobServiceClient, "blob"), name)
+
+    def _storage[T](self, client: Callable[..., T], kind: str) -> T:
+        """A service's client, by connection string or with the app's identity."""
+        connection = self.settings.storage_connection
+        if connection:
+            made: T = client.from_connection_string(connection)  # type: ignore[attr-defined]  # all three have it
+            return made
+        return client(self.settings.storage_services[kind], credential=self._identity)
+
+    @cached_property
+    def _identity(self) -> "AsyncTokenCredential":
+        from azure.identity.aio import DefaultAzureCredential
+
+        return DefaultAzureCredential(managed_identity_client_id=self.settings.storage_identity_client_id)
+
+    @cached_property
+    def _http(self) -> "httpx.AsyncClient":
+        from httpx_aiohttp import HttpxAiohttpClient
+
+        return HttpxAiohttpClient(trust_env=False)
+
+    @cached_property
+    def _sealing(self) -> "AesGcmSealing":
+        from sync.adapters.sealing import AesGcmSealing
+
+        return AesGcmSealing(self.settings.encryption_keys)
+
+    @cached_property
+    def _entra(self) -> "MsalEntra":
+        from sync.adapters.entra import MsalEntra, federated_credential
+
+        settings = self.settings
+        identity = settings.entra_managed_identity_client_id
+        credential = federated_credential(identity) if identity else settings.entra_client_secret or ""
+        redirect_uri = f"{settings.public_base_url}/oauth/callback"
+        return MsalEntra(settings.entra_authority, settings.entra_client_id, credential, redirect_uri)
+
+    @cached_property
+    def _tokens(self) -> "SealedTokens":
+        from sync.adapters.tokens import SealedTokens
+
+        return SealedTokens(self._entra, self._sealing, self._container("tokens"), now)
+
+    @cached_property
+    def _graph(self) -> "GraphClient":
+        from sync.adapters.graph_client import GraphClient
+
+        return GraphClient(self._http, self.settings.graph_base_url, self._tokens)
+
+    @cached_property
+    def _mail(self) -> "GraphMail":
+        from sync.adapters.graph_mail import GraphMail
+
+        return GraphMail(self._graph)
+
+    @cached_property
+    def _subscriptions(self) -> "GraphSubscriptions":
+        from sync.adapters.graph_subscriptions import GraphSubscriptions
+
+        return GraphSubscriptions(self._graph, self.settings.public_base_url, self.settings.subscription_lifetime)
+
+    @cached_property
+    def _crm(self) -> "CrmWebhook":
+        from sync.adapters.crm import CrmWebhook
+
+        return CrmWebhook(self._http, self.settings.crm_webhook_url, self.settings.crm_webhook_secrets, now)
+
+    @cached_property
+    def _smtp(self) -> "ProviderSmtp":
+        from sync.adapters.smtp import ProviderSmtp
+        from sync.adapters.smtp_session import client_name
+
+        return ProviderSmtp(client_name(self.settings.public_base_url), self.settings.provider_allowed_networks)
+
+    @cached_property
+    def _providers(self) -> "ProvidersTable":
+        from sync.adapters.providers import ProvidersTable
+
+        return ProvidersTable(self._tables, self._sealing)
+
+    @cached_property
+    def _sign_ins(self) -> "SignInsTable":
+        from sync.adapters.sign_ins import SignInsTable
+
+        return SignInsTable(self._tables)
+
+    @cached_property
+    def _connections(self) -> "ConnectionsTable":
+        from sync.adapters.connections import ConnectionsTable
+
+        return ConnectionsTable(self._tables)
+
+    @cached_property
+    def _anchors(self) -> "AnchorsTable":
+        from sync.adapters.anchors import AnchorsTable
+
+        return AnchorsTable(self._tables)
+
+    @cached_property
+    def _journal(self) -> "JournalTable":
+        from sync.adapters.journal import JournalTable
+
+        return JournalTable(self._tables)
+
+    @cached_property
+    def _paces(self) -> "PacesTable":
+        from sync.adapters.paces import PacesTable
+
+        return PacesTable(self._tables)
