@@ -19,7 +19,7 @@ How data moves. Rows are the truth, queue messages (in brackets) are wake-up poi
     send      CRM -> http_send_message -> flows/accept -> flows/sender, domain/outgoing, batch -> journal -> [mail-sends]
               [mail-sends] -> queue_mail_send -> flows/send -> through_outlook, draft -> graph_mail  -> outcome -> journal
                                                             -> through_provider       -> smtp                -> [crm-deliveries]
-    bulk      as send, with one row for all -> [mail-batches] -> queue_mail_batch -> flows/bulk -> pacing -> journal -> [mail-sends]
+    bulk      as send, one row for all -> [mail-batches] -> queue_mail_batch -> flows/bulk -> pacing -> journal -> [mail-sends]
     cancel    CRM -> http_cancel_batch | http_cancel_message -> flows/cancel -> journal         => 200
     receive   Graph -> http_graph_notifications -> flows/receive.acknowledge -> domain/notification -> [mail-changes]
               [mail-changes] -> queue_mail_change -> flows/receive.fetch -> graph_mail -> domain/thread_rule,
