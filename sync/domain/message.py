@@ -33,6 +33,11 @@ class Status(StrEnum):
         """Whether nothing more is done to send it."""
         return self not in (Status.QUEUED, Status.SENDING)
 
+    @property
+    def in_conversation(self) -> bool:
+        """Whether it was said: an answer is to the last of these."""
+        return self in (Status.SENT, Status.BOUNCED, Status.SYNCED)
+
 
 @dataclass(frozen=True)
 class Contact:

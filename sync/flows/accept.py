@@ -27,8 +27,6 @@ from sync.jobs import Job, SendBatch, SendMail
 KEY_LIFETIME = timedelta(days=2)
 #: Where bodies and files are kept of what goes through the provider and so belongs to no connection.
 PROVIDER_FOLDER = "provider"
-#: What is part of a conversation: an answer is to the last of these.
-TOLD = (Status.SENT, Status.BOUNCED, Status.SYNCED)
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class Accept:
             raise ThreadStopped
         # The thread of an ended connection to the same mailbox: this send takes it up again.
         messages = await self.journal.messages_of(account_id, thread.thread_id)
-        return thread, [message for message in messages if message.status in TOLD]
+        return thread, [message for message in messages if message.status.in_conversation]
 
     async def _batch(self, batch_id: str, account_id: str, send: Outgoing, door: Door) -> Batch:
         """The batch with everything large of it stored: what stands under the batch's name serves all its emails."""

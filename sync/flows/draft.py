@@ -85,7 +85,7 @@ class Drafting:
         earlier = await self.journal.messages_of(message.account_id, message.thread_id) if message.answers else []
         try:
             for original in reversed(earlier):
-                if not original.graph_id or original.message_id == message.message_id or not original.status.final:
+                if not original.graph_id or not original.status.in_conversation:
                     continue
                 try:
                     unread = original.graph_id if await self._is_unread(connection, original, before) else ""

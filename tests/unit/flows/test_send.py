@@ -163,6 +163,18 @@ async def test_an_answer_to_a_deleted_message_answers_the_one_before(world: Worl
     assert world.mail.outgoing[-1].seen.keys.in_reply_to == copy.keys.internet_message_id
 
 
+async def test_an_answer_is_never_to_an_email_that_was_not_sent(world: World, dana: Connection) -> None:
+    """What was refused was never said, though its draft lies in the mailbox: the one before it is answered."""
+    first = await world.sent(dana)
+    world.mail.refuses_to_send = Declined("No.", code="ErrorSendAsDenied", status=403)
+    refused = await world.sent(dana, key="key-2", thread_id=first.thread_id)
+    assert refused.status is Status.FAILED
+    world.mail.refuses_to_send = None
+    await world.sent(dana, key="key-3", thread_id=first.thread_id)
+
+    assert world.mail.outgoing[-1].seen.keys.in_reply_to == first.internet_message_id
+
+
 async def test_an_answer_with_nothing_left_to_answer_goes_out_as_a_new_email(world: World, dana: Connection) -> None:
     """Even with the whole thread deleted from the mailbox the email leaves, and stays in the CRM's thread."""
     first = await world.sent(dana)
