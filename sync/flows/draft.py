@@ -4,7 +4,6 @@ The draft of an accepted email: in the user's mailbox once, with our stamp, its 
 Each step may find that an earlier try did it already, so each looks before it does anything again.
 """
 
-import asyncio
 import logging
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +15,7 @@ from sync.domain.mail import Address, MailboxMessage, base_subject
 from sync.domain.message import Message, Outbox, Thread
 from sync.domain.outgoing import Draft, OutgoingFile
 from sync.domain.thread_rule import Anchor, anchors_of
+from sync.flows.places import Places
 from sync.flows.ports import Anchors, Content, Journal, Mail
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Drafting:
     journal: Journal
     content: Content
     mail: Mail
-    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_SENDS_WITH_FILES))
+    places: Places = field(default_factory=lambda: Places(MAX_SENDS_WITH_FILES))
 
     async def made(self, connection: Connection, message: Message) -> tuple[Message, MailboxMessage | None]:
         """The message with its draft in the mailbox and its anchors kept; and what the mailbox has, where it was looked up."""
@@ -194,7 +194,7 @@ class Drafting:
         """The message with all its files on its draft; only so many messages at a time."""
         if len(message.attachments) == (message.outbox or Outbox()).files_done:
             return message
-        async with self.places:
+        async with self.places.one():
             return await self._with_files(connection, message)
 
     async def _with_files(self, connection: Connection, message: Message) -> Message:

@@ -11,7 +11,6 @@ moment, nobody but the server knows. Such an email is not sent again: it is told
 Recipients that the server puts off are asked for again, the others meanwhile have the email.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -23,12 +22,15 @@ from sync.domain.message import Bounce, Message, Outbox, Status
 from sync.domain.outgoing import OutgoingFile
 from sync.domain.provider import Email, Provider, ServerReply, status_code
 from sync.flows.outcome import Outcomes
+from sync.flows.places import Places
 from sync.flows.ports import Clock, Content, Journal, Providers, Smtp, Submission
 
 #: Emails on their way to providers at the same time, in one process: each is held in memory with its files.
 AT_ONCE = 4
 #: Recipients that every server takes with one email (RFC 5321 4.5.3.1.8).
 RECIPIENTS_AT_ONCE = 100
+#: After this no further turn of recipients is begun: host.json gives a function 5 minutes.
+TURNS_WITHIN = timedelta(seconds=90)
 
 _LOST = (
     "The provider's server had the whole email, and its answer was lost. It may have been sent or not; it was not sent again,"
@@ -46,7 +48,7 @@ class ThroughProvider:
     smtp: Smtp
     outcomes: Outcomes
     clock: Clock
-    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    places: Places = field(default_factory=lambda: Places(AT_ONCE))
 
     async def bring_on(self, message: Message) -> timedelta | None:
         """
@@ -66,7 +68,7 @@ class ThroughProvider:
             changed = f"The account's provider may not send as {sender} any more."
             await self.outcomes.fail(message, "from_not_allowed", changed)
         else:
-            async with self.places:
+            async with self.places.one():
                 await self._submit_to_all(provider, message)
         return None
 
@@ -84,13 +86,19 @@ class ThroughProvider:
         """Offer it to everybody who has no end yet, as many at a time as every server takes."""
         email = await self._email(message)
         put_off: dict[str, ServerReply] = {}
+        until = self.clock() + TURNS_WITHIN
         while left := [address for address in _left(message) if address not in put_off]:
             message, later = await self._submit(provider, message, email, left[:RECIPIENTS_AT_ONCE])
             if message.status.final:
                 return
             put_off |= later
-            if put_off or len(left) > RECIPIENTS_AT_ONCE:
+            more = len(left) > RECIPIENTS_AT_ONCE
+            if put_off or more:
                 message = await self.journal.save_message(message)
+            if more and self.clock() > until:
+                raise Throttled(
+                    "The server takes its time; the next recipients are asked for soon.", retry_after=timedelta()
+                )
         if put_off:
             raise Throttled(str(next(iter(put_off.values()))), retry_after=timedelta())
         await self._finish(message)

@@ -188,6 +188,22 @@ async def test_more_recipients_than_a_server_need_take_are_offered_in_turns(worl
     assert await world.told() == ["message.sent", "message.bounced"]
 
 
+async def test_a_slow_server_is_offered_the_next_turn_in_another_run(world: World) -> None:
+    """A function that ran longer than it may would be ended in the middle: what is done is written down, the rest comes soon."""
+
+    async def slow() -> None:
+        world.clock.advance(timedelta(seconds=95))
+
+    message = await accepted(world, to=crowd(250))
+    world.faults.meanwhile("smtp.hand_over", slow)
+    await world.settle(timedelta(seconds=0))
+    assert [len(one.recipients) for one in world.smtp.outgoing] == [100]
+    assert (await world.message(message.message_id)).status is Status.SENDING
+    await world.settle()
+    assert received(world) == {f"c{i}@world.example": 1 for i in range(250)}
+    assert await world.told() == ["message.sent"]
+
+
 async def test_who_is_put_off_for_a_day_is_told_as_bounced(world: World) -> None:
     """The others had it at once."""
     world.smtp.replies = {BOB.address: LATER}
