@@ -264,6 +264,35 @@ async def http_redeliver_event(req: func.HttpRequest, context: func.Context) -> 
     return api.answer(api.event_json(event), 202)
 
 
+@app.route(route=f"{ACCOUNT}/events/redeliver", methods=["POST"])
+@api.endpoint
+async def http_redeliver_events(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api.models import RedeliverRequest, read
+
+    account_id, body = api.account_of(req), read(RedeliverRequest, api.json_body(req))
+    through = await flows.redelivery.since(account_id, body.after)
+    return api.answer({"redelivering_after": body.after, "through": through}, 202)
+
+
+@app.route(route="v1/webhook", methods=["GET"])
+@api.endpoint
+async def http_get_webhook(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return api.answer(api.webhook_json(*await flows.endpoint.show()))
+
+
+@app.route(route="v1/webhook/enable", methods=["POST"])
+@api.endpoint
+async def http_enable_webhook(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    await flows.endpoint.enable()
+    return api.answer(api.webhook_json(*await flows.endpoint.show()))
+
+
+@app.route(route="v1/webhook/test", methods=["POST"])
+@api.endpoint
+async def http_test_webhook(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return api.answer(api.webhook_test_json(*await flows.endpoint.test()))
+
+
 @app.route(route="v1/status", methods=["GET"])
 @api.endpoint
 async def http_status(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
@@ -334,6 +363,16 @@ async def queue_mail_change(msg: func.QueueMessage) -> None:
 @app.queue_trigger(arg_name="msg", queue_name=jobs.CRM_DELIVERIES, connection=STORAGE)
 async def queue_crm_delivery(msg: func.QueueMessage) -> None:
     await flows.deliver.deliver(jobs.DeliverEvent.from_json(msg.get_body().decode()))
+
+
+@app.queue_trigger(arg_name="msg", queue_name=jobs.CRM_REDELIVERIES, connection=STORAGE)
+async def queue_crm_redelivery(msg: func.QueueMessage) -> None:
+    await flows.redelivery.go_on(jobs.RedeliverEvents.from_json(msg.get_body().decode()))
+
+
+@app.queue_trigger(arg_name="msg", queue_name=jobs.CRM_UNDELIVERED, connection=STORAGE)
+async def queue_crm_undelivered(msg: func.QueueMessage) -> None:
+    await flows.redelivery.bring_back(jobs.BringBack.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.ERASURES, connection=STORAGE)

@@ -26,7 +26,12 @@ How data moves. Rows are the truth, queue messages (in brackets) are wake-up poi
               attachment_rule -> journal -> [crm-deliveries]
     bounce    a delivery report among them -> flows/bounce -> graph_mail -> domain/delivery_report -> journal -> [crm-deliveries]
     catch up  [mailbox-catch-up] -> queue_mailbox_catch_up -> flows/catch_up -> graph_mail -> flows/receive.take
-    deliver   [crm-deliveries] -> queue_crm_delivery -> flows/deliver -> crm -> journal
+    deliver   [crm-deliveries] -> queue_crm_delivery -> flows/deliver -> turns, webhook -> crm -> journal
+    again     CRM -> http_redeliver_events -> flows/redeliver -> [crm-redeliveries]               => 202
+              [crm-redeliveries] -> queue_crm_redelivery -> flows/redeliver -> journal -> [crm-deliveries]
+    off, on   the CRM took nothing -> flows/webhook -> domain/webhook -> webhooks                 (an operator's alarm)
+              operator -> http_enable_webhook -> flows/webhook -> webhooks -> [crm-undelivered]   => 200
+              [crm-undelivered] -> queue_crm_undelivered -> flows/redeliver -> journal -> [crm-deliveries]
     sweep     timer_sweep -> flows/sweep -> whatever is due and lost its wake-up is queued again
 
 Who may import whom (tests/unit/test_import_rule.py holds us to it):

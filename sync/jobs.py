@@ -14,8 +14,20 @@ MAIL_BATCHES = "mail-batches"
 MAIL_SENDS = "mail-sends"
 MAIL_CHANGES = "mail-changes"
 CRM_DELIVERIES = "crm-deliveries"
+CRM_REDELIVERIES = "crm-redeliveries"
+CRM_UNDELIVERED = "crm-undelivered"
 ERASURES = "erasures"
-QUEUES = (MAILBOX_WATCH, MAILBOX_CATCH_UP, MAIL_BATCHES, MAIL_SENDS, MAIL_CHANGES, CRM_DELIVERIES, ERASURES)
+QUEUES = (
+    MAILBOX_WATCH,
+    MAILBOX_CATCH_UP,
+    MAIL_BATCHES,
+    MAIL_SENDS,
+    MAIL_CHANGES,
+    CRM_DELIVERIES,
+    CRM_REDELIVERIES,
+    CRM_UNDELIVERED,
+    ERASURES,
+)
 POISON_SUFFIX = "-poison"
 
 
@@ -130,6 +142,44 @@ class DeliverEvent(Job):
 
 
 @dataclass(frozen=True)
+class RedeliverEvents(Job):
+    """
+    Tell the CRM again the events of an account above `since`, up to `through`.
+
+    `asked_at`: when that was asked for (RFC 3339); what was taken since then is done. `after`: how far it has come.
+    """
+
+    queue: ClassVar[str] = CRM_REDELIVERIES
+    account_id: str
+    since: int
+    through: int
+    asked_at: str
+    after: int
+
+    @property
+    def key(self) -> str:
+        """One piece of work for each range, however far it has come."""
+        return f"{self.queue}|{self.account_id}|{self.since}|{self.through}"
+
+
+@dataclass(frozen=True)
+class BringBack(Job):
+    """
+    Tell the CRM, once deliveries are on, what was left undelivered while they were off.
+
+    `again`: all was brought back before, and this looks for what was left by work that was under way then.
+    """
+
+    queue: ClassVar[str] = CRM_UNDELIVERED
+    again: bool = False
+
+    @property
+    def key(self) -> str:
+        """One piece of work for the whole app, however far it has come."""
+        return self.queue
+
+
+@dataclass(frozen=True)
 class EraseUser(Job):
     """
     Remove what is still there of a user's erased connections.
@@ -149,5 +199,16 @@ class EraseUser(Job):
 
 
 JOB_OF_QUEUE: dict[str, type[Job]] = {
-    job.queue: job for job in (WatchMailbox, CatchUp, SendBatch, SendMail, MailChange, DeliverEvent, EraseUser)
+    job.queue: job
+    for job in (
+        WatchMailbox,
+        CatchUp,
+        SendBatch,
+        SendMail,
+        MailChange,
+        DeliverEvent,
+        RedeliverEvents,
+        BringBack,
+        EraseUser,
+    )
 }

@@ -237,6 +237,16 @@ class JournalTable:
         rows = self._table.query(where, limit, account=account_id, after=event_key(after), last=event_key(LAST_NUMBER))
         return [value_of(Event, row, version) async for row, version in rows]
 
+    async def last_sequence(self, account_id: str) -> int:
+        """The highest sequence there is; 0: no event yet."""
+        last = await self._last(account_id)
+        where = "PartitionKey eq @account and RowKey gt @after and RowKey le @last"
+        after, end = event_key(last), event_key(LAST_NUMBER)
+        # The hint may be behind: a process can die between an event and the hint.
+        async for row, _ in self._table.query(where, select=["RowKey"], account=account_id, after=after, last=end):
+            last = int(row["RowKey"].partition("|")[2])
+        return last
+
     async def threads_of(self, account_id: str, user_id: str) -> AsyncIterator[Thread]:
         """Every thread of a user."""
         async for row, version in self._of_user(account_id, "thread|", user_id):

@@ -28,6 +28,8 @@ from sync.api.answers import (
     thread_json,
     threads_json,
     validation,
+    webhook_json,
+    webhook_test_json,
 )
 from sync.api.browser import admin_consent_page, approved_sign_in, binding_of, redirect
 from sync.api.pages import asset, settings_page
@@ -84,5 +86,7 @@ __all__ = [
     "validation",
     "wants_erase",
     "wants_messages",
+    "webhook_json",
+    "webhook_test_json",
     "whole_message_json",
 ]

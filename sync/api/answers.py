@@ -13,13 +13,14 @@ from sync.domain import errors
 from sync.domain.batch import Batch
 from sync.domain.body import Body
 from sync.domain.connection import Connection, Erased
-from sync.domain.event import Event, Json, problem_json, rfc3339, whole_message_json
+from sync.domain.event import Answer, Event, Json, problem_json, rfc3339, whole_message_json
 from sync.domain.message import Attachment, Message, Thread
 from sync.domain.notification import usable_validation_token
 from sync.domain.provider import Provider
 from sync.domain.sender_rule import Sender
 from sync.domain.settings_page import View
 from sync.domain.sign_in import SignInEnd
+from sync.domain.webhook import Webhook
 
 #: For every page and answer: nothing is guessed, framed, kept or loaded.
 SAFE_HEADERS = {
@@ -125,8 +126,10 @@ def thread_json(thread: Thread, live: bool, messages: list[tuple[Message, Body]]
 
 def event_json(event: Event) -> Json:
     """An event with its delivery and attempts."""
+    reason: Json = {"reason": event.reason} if event.reason else {}
     return event.payload() | {
         "delivery": event.delivery,
+        **reason,
         "due_at": rfc3339(event.due_at),
         "attempts": [
             {
@@ -138,6 +141,32 @@ def event_json(event: Event) -> Json:
             }
             for a in event.attempts
         ],
+    }
+
+
+def webhook_json(webhook: Webhook, undelivered: int) -> Json:
+    """How it stands with the CRM's webhook; `undelivered`: events of all accounts."""
+    failure = webhook.last_failure
+    return {
+        "state": webhook.state,
+        "reason": webhook.reason or None,
+        "since": rfc3339(webhook.since),
+        "last_accepted_at": rfc3339(webhook.last_accepted_at),
+        "last_failure": failure
+        and {"at": rfc3339(failure.at), "status": failure.status, "error": failure.error or None},
+        "undelivered": undelivered,
+    }
+
+
+def webhook_test_json(event: Event, answered: Answer) -> Json:
+    """How the receiver answered the test event."""
+    return {
+        "event_id": event.event_id,
+        "accepted": answered.accepted,
+        "status": answered.status,
+        "duration_s": round(answered.duration_s, 3),
+        "error": answered.error or None,
+        "answer": answered.text,
     }
 
 

@@ -110,6 +110,12 @@ class DefaultSenderRequest(_Body):
     default_sender: Literal["outlook", "provider"]
 
 
+class RedeliverRequest(_Body):
+    """`POST …/events/redeliver`."""
+
+    after: Annotated[int, Field(ge=0, le=9_999_999_999)]
+
+
 def _host(value: str) -> str:
     try:
         return host_name(value)

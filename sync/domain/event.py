@@ -24,6 +24,7 @@ EventType = Literal[
     "message.failed",
     "message.bounced",
     "message.synced",
+    "webhook.test",
 ]
 #: `erased`: it was not delivered before what it told was erased, and never will be.
 Delivery = Literal["pending", "delivered", "undelivered", "erased"]
@@ -74,7 +75,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Event:
-    """An event in the feed. `version` is the stored row's etag."""
+    """
+    An event in the feed. `version` is the stored row's etag.
+
+    `reason`: why it is undelivered, in plain words. An event that is in no feed has no account and the sequence 0.
+    """
 
     event_id: str
     type: EventType
@@ -86,6 +91,7 @@ class Event:
     attempts: tuple[Attempt, ...] = ()
     attempt_count: int = 0
     due_at: datetime | None = None
+    reason: str = ""
     version: str | None = field(default=None, compare=False)
 
     @property
@@ -98,22 +104,39 @@ class Event:
         return {
             "id": self.event_id,
             "type": self.type,
-            "account_id": self.account_id,
-            "sequence": self.sequence,
+            "account_id": self.account_id or None,
+            "sequence": self.sequence or None,
             "occurred_at": rfc3339(self.occurred_at),
             "data": self.data,
         }
 
 
-def attempted(event: Event, attempt: Attempt, delivery: Delivery, due_at: datetime | None) -> Event:
-    """The event after a try to deliver it."""
+def attempted(event: Event, attempt: Attempt, delivery: Delivery, due_at: datetime | None, reason: str = "") -> Event:
+    """The event after a try to deliver it; `reason`: why there will be no other."""
     return replace(
         event,
         delivery=delivery,
         due_at=due_at,
+        reason=reason,
         attempts=(*event.attempts, attempt)[-MAX_ATTEMPTS_KEPT:],
         attempt_count=event.attempt_count + 1,
     )
+
+
+def attempted_anew(event: Event) -> Event:
+    """The event as if it had not been tried yet; the attempts stay on record."""
+    return replace(event, delivery="pending", due_at=None, attempt_count=0, reason="")
+
+
+def given_up(event: Event, reason: str) -> Event:
+    """The event as undelivered, without another try."""
+    return replace(event, delivery="undelivered", due_at=None, reason=reason)
+
+
+def webhook_test(secret: str, now: datetime) -> Event:
+    """An event of no account, in no feed: to see how the receiver answers. `secret`: what makes its id its own."""
+    told: Json = {"webhook": {"detail": "This event tests the webhook; there is nothing to do."}}
+    return Event(f"evt_test_{secret[:24]}", "webhook.test", "", 0, now, told)
 
 
 def erased(event: Event) -> Event:
@@ -135,6 +158,7 @@ def erased(event: Event) -> Event:
         delivery="delivered" if event.delivery == "delivered" else "erased",
         attempts=attempts,
         due_at=None,
+        reason="",
     )
 
 

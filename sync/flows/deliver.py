@@ -1,14 +1,18 @@
 """Telling the CRM: an event gets its place in the feed, then is pushed until the CRM has taken it or the schedule ends."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sync.domain.errors import Conflict, NotFound
-from sync.domain.event import Attempt, Event, NewEvent, attempted
+from sync.domain.event import Answer, Attempt, Event, NewEvent, attempted, attempted_anew, given_up
+from sync.domain.ids import sequence_of
 from sync.domain.message import Message
-from sync.domain.retry import LOST_AFTER, RetryAt, after_failed_delivery
-from sync.flows.ports import Clock, Crm, Dice, Journal, Work
+from sync.domain.retry import LOST_AFTER, GiveUp, after_failed_delivery
+from sync.domain.webhook import SWITCHED_OFF, Undelivered
+from sync.flows.ports import Clock, Crm, Dice, Journal, Webhooks, Work
+from sync.flows.turns import Turns
+from sync.flows.webhook import Endpoint
 from sync.jobs import DeliverEvent
 
 log = logging.getLogger(__name__)
@@ -36,26 +40,58 @@ class Deliver:
     """One delivery of one event."""
 
     journal: Journal
+    webhooks: Webhooks
     work: Work
     crm: Crm
+    endpoint: Endpoint
     clock: Clock
     dice: Dice
+    turns: Turns = field(default_factory=Turns)
 
     async def deliver(self, job: DeliverEvent) -> None:
-        """Push the event unless that is done already; on failure put off the next try by the schedule."""
+        """
+        Push the event unless that is done already; on failure put off the next try by the schedule.
+
+        While too many of the account are under way, it comes back a little later, so that other accounts have their turn.
+        """
+        wait = self.turns.take(job.account_id)
+        if wait:
+            # The promise moves along: the sweep does not queue what only waits for its turn.
+            await self.work.promise(job, due_at=self.clock() + wait + LOST_AFTER, delay=wait)
+            return
+        try:
+            await self._deliver(job)
+        finally:
+            self.turns.give_back(job.account_id)
+
+    async def _deliver(self, job: DeliverEvent) -> None:
         event = await self.journal.event(job.account_id, job.event_id)
         if event is None or event.delivery != "pending":
-            await self.work.done(job)
+            await self._over(job, event)
             return
         now = self.clock()
         if event.due_at is not None and event.due_at - now > timedelta(seconds=1):
             await self.work.queue(job, event.due_at - now)  # an early wake-up: the schedule counts
             return
+        if (await self.endpoint.state()).state == "off":
+            # Not kept waiting: each event that waits would wake up for nothing, again and again.
+            await self._give_up(job, given_up(event, SWITCHED_OFF))
+            return
         answer = await self.crm.deliver(event)
         attempt = Attempt(now, answer.duration_s, answer.status, answer.error, answer.text)
         if answer.accepted:
-            await self._save(attempted(event, attempt, "delivered", None))
-            await self.work.done(job)
+            await self._record(job, event, attempt, answer)
+            await self.endpoint.note(answer, now)
+        else:
+            # Noted first: the event that a 410 ends is never undelivered while deliveries are still on, and so comes back.
+            await self.endpoint.note(answer, now)
+            await self._record(job, event, attempt, answer)
+
+    async def _record(self, job: DeliverEvent, event: Event, attempt: Attempt, answer: Answer) -> None:
+        """Keep how the try went, and see to the next."""
+        if answer.accepted:
+            if await self._save(job, attempted(event, attempt, "delivered", None)):
+                await self.work.done(job)
             return
         now = self.clock()
         next_step = after_failed_delivery(
@@ -66,12 +102,14 @@ class Deliver:
             gone=answer.status == 410,
         )
         log.warning("delivery failed", extra={"event_id": event.event_id, "status": answer.status})
-        if isinstance(next_step, RetryAt):
-            await self._save(attempted(event, attempt, "pending", next_step.when))
+        if isinstance(next_step, GiveUp):
+            await self._give_up(job, attempted(event, attempt, "undelivered", None, next_step.reason))
+        elif await self._save(job, attempted(event, attempt, "pending", next_step.when)):
             await self.work.promise(job, due_at=next_step.when + LOST_AFTER, delay=next_step.when - now)
-        else:
-            await self._save(attempted(event, attempt, "undelivered", None))
-            await self.work.done(job)
+
+    async def _give_up(self, job: DeliverEvent, event: Event) -> None:
+        if await self._save(job, event):
+            await self._over(job, event)
 
     async def redeliver(self, account_id: str, event_id: str) -> Event:
         """
@@ -85,18 +123,40 @@ class Deliver:
             raise NotFound
         if event.erased:
             return event
+        job, lost_at = DeliverEvent(account_id, event_id), self.clock() + LOST_AFTER
+        # Should this process die, or another one be first: the wake-up delivers the event, or lists it again.
+        await self.work.postpone(job, lost_at)
+        await self.webhooks.forget_undelivered(account_id, event.sequence)
         again = await self.journal.save_event(attempted_anew(event))
-        await self.work.promise(DeliverEvent(account_id, event_id), due_at=self.clock() + LOST_AFTER)
+        await self.work.promise(job, due_at=lost_at)
         return again
 
-    async def _save(self, event: Event) -> None:
+    async def _save(self, job: DeliverEvent, event: Event) -> bool:
+        """Whether it was this one that changed the event."""
         try:
             await self.journal.save_event(event)
         except Conflict:
-            # Another worker had the same wake-up and was first. The receiver knows repeats by their webhook-id.
+            # Another worker had the same wake-up and was first, or the event is to be told again or was erased meanwhile.
+            # The receiver knows repeats by their webhook-id.
             log.info("delivery recorded by another worker", extra={"event_id": event.event_id})
+            current = await self.journal.event(event.account_id, event.event_id)
+            if current is None or current.delivery != "pending":
+                await self._over(job, current)
+            return False
+        return True
 
+    async def _over(self, job: DeliverEvent, event: Event | None) -> None:
+        """
+        There is nothing to deliver, or not any more by itself: then it is listed, so that it can come back.
 
-def attempted_anew(event: Event) -> Event:
-    """The event as if it had not been tried yet; the attempts stay on record."""
-    return replace(event, delivery="pending", due_at=None, attempt_count=0)
+        The promise goes last: until then a wake-up comes here again.
+        """
+        sequence = sequence_of(job.event_id)
+        if event is not None and event.delivery == "undelivered":
+            listed = Undelivered(event.account_id, event.sequence, event.event_id, self.clock())
+            await self.webhooks.list_undelivered(listed)
+            event = await self.journal.event(job.account_id, job.event_id)
+        if sequence is not None and (event is None or event.delivery in ("pending", "erased")):
+            await self.webhooks.forget_undelivered(job.account_id, sequence)
+        if event is None or event.delivery != "pending":  # else it is to be told again, and the promise is for that
+            await self.work.done(job)

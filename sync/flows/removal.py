@@ -122,15 +122,19 @@ class Removal:
             except Conflict:  # it was being delivered
                 current = await self.journal.event(event.account_id, event.event_id)
                 continue
-            if current.delivery == "pending":
-                await self._see_to_delivery(blank)
+            if current.delivery in ("pending", "undelivered"):
+                await self._see_to_delivery(current, blank)
             break
         return True
 
-    async def _see_to_delivery(self, event: Event) -> None:
-        """Forget the delivery. One that stays due is queued anew: it may be under way with names, and could not be noted then."""
+    async def _see_to_delivery(self, before: Event, event: Event) -> None:
+        """
+        Forget the delivery. One that stays due is queued anew: it may be under way with names, and could not be noted then.
+
+        So is one that was undelivered: its wake-up takes it off the list of those.
+        """
         job = DeliverEvent(event.account_id, event.event_id)
-        if event.delivery != "pending":
+        if event.delivery != "pending" and before.delivery == "pending":
             await self.work.done(job)
             return
         now = self.clock()

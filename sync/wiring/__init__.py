@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sync import settings
 from sync.domain.connection import Connection, DefaultSender
+from sync.domain.ids import key_hash
 from sync.wiring.adapters import Adapters, now
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sync.flows.provider import ProviderSettings
     from sync.flows.receive import Receive
     from sync.flows.reconnect import Reconnect
+    from sync.flows.redeliver import Redelivery
     from sync.flows.send import Send
     from sync.flows.sender import Senders
     from sync.flows.settings_page import SettingsPage
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from sync.flows.sweep import Sweep
     from sync.flows.through_outlook import ThroughOutlook
     from sync.flows.watch import Watch
+    from sync.flows.webhook import Endpoint
 
 
 def new_secret() -> str:
@@ -278,7 +281,28 @@ class Wiring(Adapters):
         """Telling the CRM."""
         from sync.flows.deliver import Deliver
 
-        return Deliver(self._journal, self._work, self._crm, now, random.random)
+        return Deliver(self._journal, self._webhooks, self._work, self._crm, self.endpoint, now, random.random)
+
+    @cached_property
+    def redelivery(self) -> "Redelivery":
+        """Telling the CRM many events again."""
+        from sync.flows.redeliver import Redelivery
+
+        return Redelivery(self._journal, self._webhooks, self._work, self.endpoint, now)
+
+    @cached_property
+    def endpoint(self) -> "Endpoint":
+        """How it stands with the CRM's webhook."""
+        from sync.flows.webhook import Endpoint
+
+        return Endpoint(
+            webhooks=self._webhooks,
+            work=self._work,
+            crm=self._crm,
+            clock=now,
+            new_secret=new_secret,
+            url_hash=key_hash(self.settings.crm_webhook_url),
+        )
 
     @cached_property
     def show(self) -> "Show":

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sync.adapters.smtp import ProviderSmtp
     from sync.adapters.tables import Tables
     from sync.adapters.tokens import SealedTokens
+    from sync.adapters.webhooks import WebhooksTable
 
 
 def now() -> datetime:
@@ -183,3 +184,9 @@ class Adapters:
         from sync.adapters.paces import PacesTable
 
         return PacesTable(self._tables)
+
+    @cached_property
+    def _webhooks(self) -> "WebhooksTable":
+        from sync.adapters.webhooks import WebhooksTable
+
+        return WebhooksTable(self._tables)

@@ -13,7 +13,6 @@ asymmetric signatures, and TLS.
 import asyncio
 import html
 import json
-from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -63,16 +62,18 @@ class Answer(Control):
     """
     `POST /_lab/answer`: how the next `times` deliveries are answered.
 
-    `delay_s` seconds pass before the answer; `retry_after` is the header's value: seconds, or an HTTP date.
+    `delay_s` seconds pass before the answer; `retry_after` is the header's value: seconds, or an HTTP date. With `account_id`
+    only that account's deliveries are meant, and the others pass by.
     """
 
     status: int = Field(ge=200, le=599)
     delay_s: float = Field(default=0, ge=0)
     retry_after: float | str | None = None
     times: int = Field(default=1, ge=1)
+    account_id: str | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class _Script:
     """An `Answer` and how often it is still given."""
 
@@ -95,7 +96,7 @@ class CrmSink:
 
     def __init__(self, secrets: list[str], port: int = 0) -> None:
         self._webhooks = [Webhook(secret) for secret in secrets]
-        self._scripts: deque[_Script] = deque()
+        self._scripts: list[_Script] = []
         self._news = asyncio.Condition()
         self.accepted: list[Delivery] = []
         self.attempts: list[Delivery] = []
@@ -169,7 +170,7 @@ class CrmSink:
             self.refused.append(Refusal(headers, body.decode(errors="replace"), refusal.status, str(refusal)))
             return web.json_response({"error": str(refusal)}, status=refusal.status)
 
-        answer = self._next_answer()
+        answer = self._next_answer(event)
         delivery = Delivery(headers, event, answer.status)
         self.attempts.append(delivery)
         if answer.delay_s:
@@ -180,14 +181,14 @@ class CrmSink:
                 self._news.notify_all()
         return web.Response(status=answer.status, headers=self._headers_of(answer))
 
-    def _next_answer(self) -> Answer:
-        if not self._scripts:
-            return Answer(status=204)
-        script = self._scripts[0]
-        script.left -= 1
-        if not script.left:
-            self._scripts.popleft()
-        return script.answer
+    def _next_answer(self, event: Event) -> Answer:
+        for script in self._scripts:
+            if script.answer.account_id in (None, event.get("account_id")):
+                script.left -= 1
+                if not script.left:
+                    self._scripts.remove(script)
+                return script.answer
+        return Answer(status=204)
 
     def _headers_of(self, answer: Answer) -> dict[str, str]:
         headers = {}

@@ -131,6 +131,22 @@ class CrmApi:
         """202; the event is pushed once more."""
         return await self._http.post(f"{self._account}/events/{event_id}/redeliver")
 
+    async def redeliver_after(self, after: object) -> httpx.Response:
+        """202 `{redelivering_after, through}`; every event above this sequence is pushed once more."""
+        return await self._http.post(f"{self._account}/events/redeliver", json={"after": after})
+
+    async def webhook(self) -> httpx.Response:
+        """200 how it stands with the CRM's webhook, of all accounts."""
+        return await self._http.get("/v1/webhook")
+
+    async def enable_webhook(self) -> httpx.Response:
+        """200 the webhook, switched on."""
+        return await self._http.post("/v1/webhook/enable")
+
+    async def test_webhook(self) -> httpx.Response:
+        """200 how the receiver answered a test event."""
+        return await self._http.post("/v1/webhook/test")
+
     async def status(self) -> httpx.Response:
         """200 the counts of queues, poison messages and connections, of all accounts."""
         return await self._http.get("/v1/status")

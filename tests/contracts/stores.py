@@ -26,7 +26,8 @@ from sync.adapters.queues import QueuedWork
 from sync.adapters.sealing import AesGcmSealing
 from sync.adapters.sign_ins import SignInsTable
 from sync.adapters.tables import Table, Tables
-from sync.flows.ports import Anchors, Connections, Content, Journal, Paces, Providers, SignIns, Work
+from sync.adapters.webhooks import WebhooksTable
+from sync.flows.ports import Anchors, Connections, Content, Journal, Paces, Providers, SignIns, Webhooks, Work
 from sync.jobs import JOB_OF_QUEUE, QUEUES, Job
 from tests.cloud.polling import eventually
 from tests.fakes.anchors import FakeAnchors
@@ -38,6 +39,7 @@ from tests.fakes.journal import FakeJournal
 from tests.fakes.paces import FakePaces
 from tests.fakes.providers import FakeProviders
 from tests.fakes.sign_ins import FakeSignIns
+from tests.fakes.webhooks import FakeWebhooks
 from tests.fakes.work import FakeWork
 
 
@@ -52,6 +54,7 @@ class Stores(Protocol):
     def work(self) -> Work: ...
     def paces(self) -> Paces: ...
     def providers(self) -> Providers: ...
+    def webhooks(self) -> Webhooks: ...
 
     async def taken(self, queue: str) -> Job | None:
         """The next job that can be seen in a queue, taken out of it."""
@@ -74,6 +77,7 @@ class FakeStores:
         self._paces = FakePaces(faults)
         self._work = FakeWork(self._clock, faults)
         self._providers = FakeProviders(faults)
+        self._webhooks = FakeWebhooks(faults)
 
     def journal(self) -> Journal:
         return self._journal
@@ -98,6 +102,9 @@ class FakeStores:
 
     def providers(self) -> Providers:
         return self._providers
+
+    def webhooks(self) -> Webhooks:
+        return self._webhooks
 
     async def taken(self, queue: str) -> Job | None:
         seen = [m for m in self._work.messages if m.queue == queue and m.visible_at <= self._clock()]
@@ -150,6 +157,9 @@ class AzureStores:
 
     def providers(self, sealing: AesGcmSealing | None = None) -> ProvidersTable:
         return ProvidersTable(self._tables(), sealing or AesGcmSealing([b"k" * 32]))
+
+    def webhooks(self) -> Webhooks:
+        return WebhooksTable(self._tables())
 
     def container(self, name: str) -> Container:
         """A container of blobs."""

@@ -109,6 +109,16 @@ async def test_the_feed_has_no_holes_whoever_appends(stores: Stores) -> None:
     assert len(await journals[0].messages_of(ACCOUNT, "thr_1")) == 40
 
 
+async def test_the_last_sequence_is_that_of_the_newest_event(stores: Stores) -> None:
+    """Of each account its own, whoever appended; none has 0."""
+    journals = [stores.journal() for _ in range(3)]
+    assert await journals[0].last_sequence(ACCOUNT) == 0
+    for number in range(1, 8):
+        await journals[number % 3].append(new_event(f"{number}"))
+        assert [await journal.last_sequence(ACCOUNT) for journal in journals] == [number] * 3
+    assert await journals[0].last_sequence("other") == 0
+
+
 async def test_the_feed_has_no_holes_at_any_moment_of_a_rush(stores: Stores) -> None:
     """A reader that polls while others append never sees a number before the ones below it."""
     journal = stores.journal()

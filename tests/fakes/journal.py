@@ -192,6 +192,11 @@ class FakeJournal:
             found = [e for e in self._events if e.account_id == account_id and e.sequence > after]
             return sorted(found, key=lambda e: e.sequence)[:limit]
 
+    async def last_sequence(self, account_id: str) -> int:
+        """The highest sequence there is; 0: no event yet."""
+        async with self._faults.at("journal.last_sequence"):
+            return self._last.get(account_id, 0)
+
     async def threads_of(self, account_id: str, user_id: str) -> AsyncIterator[Thread]:
         """Every thread of a user."""
         async with self._faults.at("journal.threads_of"):

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from sync.jobs import (
     CRM_DELIVERIES,
+    CRM_REDELIVERIES,
+    CRM_UNDELIVERED,
     ERASURES,
     JOB_OF_QUEUE,
     MAIL_CHANGES,
@@ -16,11 +18,13 @@ from sync.jobs import (
     MAILBOX_CATCH_UP,
     MAILBOX_WATCH,
     QUEUES,
+    BringBack,
     CatchUp,
     DeliverEvent,
     EraseUser,
     Job,
     MailChange,
+    RedeliverEvents,
     SendMail,
     WatchMailbox,
 )
@@ -49,6 +53,12 @@ WRITTEN: list[tuple[Job, str, str]] = [
         '{"connection_id":"con_1","graph_id":"AAk1","tries":2,"passed_on":false}',
     ),
     (DeliverEvent("acme", "evt_1"), CRM_DELIVERIES, '{"account_id":"acme","event_id":"evt_1"}'),
+    (
+        RedeliverEvents("acme", 3, 500, "2026-11-23T09:30:12+00:00", 103),
+        CRM_REDELIVERIES,
+        '{"account_id":"acme","since":3,"through":500,"asked_at":"2026-11-23T09:30:12+00:00","after":103}',
+    ),
+    (BringBack(), CRM_UNDELIVERED, '{"again":false}'),
     (EraseUser("acme", "u1"), ERASURES, '{"account_id":"acme","user_id":"u1","again":false}'),
     (EraseUser("acme", "u1", again=True), ERASURES, '{"account_id":"acme","user_id":"u1","again":true}'),
 ]
@@ -76,6 +86,7 @@ def test_queue_messages_hold_ids_only() -> None:
     fields = {field.name for kind in JOB_OF_QUEUE.values() for field in dataclasses.fields(kind)}
     ids = {"account_id", "connection_id", "message_id", "event_id", "graph_id", "user_id", "batch_id"}
     marks = {"tries", "lifecycle", "passed_on", "failing_since", "since", "page_size", "again"}
+    marks |= {"after", "through", "asked_at"}
     assert fields <= ids | marks, "an id or a mark may stand in a queue message, nothing that a person wrote"
 
 
@@ -104,6 +115,11 @@ def test_an_older_message_is_understood() -> None:
         (SendMail("acme", "x"), SendMail("acme", "x"), True),
         (SendMail("acme", "x"), DeliverEvent("acme", "x"), False),
         (SendMail("a", "cme"), SendMail("ac", "me"), False),
+        (RedeliverEvents("acme", 0, 9, "then", 0), RedeliverEvents("acme", 0, 9, "later", 5), True),
+        (RedeliverEvents("acme", 0, 9, "then", 0), RedeliverEvents("acme", 1, 9, "then", 1), False),
+        (RedeliverEvents("acme", 0, 9, "then", 0), RedeliverEvents("acme", 0, 8, "then", 0), False),
+        (RedeliverEvents("acme", 0, 9, "then", 0), RedeliverEvents("other", 0, 9, "then", 0), False),
+        (BringBack(), BringBack(again=True), True),
         (EraseUser("acme", "u1"), EraseUser("acme", "u1", again=True), True),
         (EraseUser("acme", "u1"), EraseUser("acme", "u2"), False),
         (EraseUser("acme", "u1"), EraseUser("other", "u1"), False),

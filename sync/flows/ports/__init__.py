@@ -21,6 +21,7 @@ from sync.flows.ports.storage import (
     Sealing,
     SignIns,
     Tokens,
+    Webhooks,
     Work,
 )
 
@@ -43,6 +44,7 @@ __all__ = [
     "Submission",
     "Subscriptions",
     "Tokens",
+    "Webhooks",
     "Work",
 ]
 

@@ -14,6 +14,7 @@ from sync.domain.pace import Pace
 from sync.domain.provider import Provider
 from sync.domain.sign_in import LastSignIn, SignIn
 from sync.domain.thread_rule import Anchor, KeyKind
+from sync.domain.webhook import Undelivered, Webhook
 from sync.jobs import Job
 
 
@@ -174,6 +175,9 @@ class Journal(Protocol):
     async def events(self, account_id: str, after: int, limit: int) -> list[Event]:
         """Events with a sequence above `after`, in order."""
 
+    async def last_sequence(self, account_id: str) -> int:
+        """The highest sequence there is; 0: no event yet."""
+
     def threads_of(self, account_id: str, user_id: str) -> AsyncIterator[Thread]:
         """Every thread of a user."""
 
@@ -192,6 +196,28 @@ class Journal(Protocol):
 
         The keys stay, so that a repeated request gets its answer and sends nothing again.
         """
+
+
+class Webhooks(Protocol):
+    """How it stands with the CRM's webhook, one row for the whole app; and a list of the events that are undelivered."""
+
+    async def state(self) -> Webhook | None:
+        """What was stored last."""
+
+    async def save(self, webhook: Webhook) -> Webhook:
+        """Insert it (no version) or replace the version read; raises Conflict."""
+
+    async def list_undelivered(self, event: Undelivered) -> None:
+        """Put an event on the list, in the place of an earlier entry for it."""
+
+    async def undelivered(self, since: datetime, limit: int) -> list[Undelivered]:
+        """Those that became undelivered since then, account by account, each in the order of its feed."""
+
+    async def forget_undelivered(self, account_id: str, sequence: int) -> None:
+        """Take an event off the list; no error where it is not on it."""
+
+    async def count_undelivered(self) -> int:
+        """How many are on the list."""
 
 
 class Paces(Protocol):

@@ -1,5 +1,6 @@
 """Telling the CRM: each event is pushed until it was taken or the schedule has ended, and the sweep mends lost wake-ups."""
 
+import contextlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,6 +13,7 @@ from sync.domain.retry import DELIVERY_DELAYS
 from sync.flows.deliver import tell
 from sync.flows.sweep import GRACE
 from sync.jobs import DeliverEvent, MailChange
+from tests.fakes.faults import Crash
 from tests.unit.flows.world import ACCOUNT, World
 
 ANSWERS = {
@@ -59,7 +61,8 @@ async def test_a_crm_that_never_takes_it_is_tried_by_the_schedule_and_then_left(
     for delay in DELIVERY_DELAYS:
         expected.append(expected[-1] + delay)
     assert [attempt.at for attempt in told.attempts] == expected
-    assert (told.delivery, told.due_at) == ("undelivered", None)
+    assert (told.delivery, told.due_at, told.reason) == ("undelivered", None, "10 tries failed")
+    assert list(world.webhooks.listed) == [(ACCOUNT, told.sequence)]
     assert {(a.status, a.error, a.answer) for a in told.attempts} == {(answer.status, answer.error, answer.text)}
     assert not world.work.promises
 
@@ -70,6 +73,7 @@ async def test_410_ends_the_deliveries_of_an_event_at_once(world: World, event: 
     await world.settle(timedelta(days=10))
     told = await stored(world, event)
     assert (told.delivery, len(told.attempts)) == ("undelivered", 1)
+    assert told.reason == "the receiver answered 410 Gone"
 
 
 @pytest.mark.parametrize(
@@ -102,8 +106,8 @@ async def test_an_early_wake_up_does_not_bring_a_try_forward(world: World, event
 async def test_an_event_can_be_delivered_again(world: World, event: Event, before: str) -> None:
     """Whatever became of it: the same id once more, a schedule from the start, older attempts kept."""
     if before == "undelivered":
-        world.crm.answers.append(Answer(410, 0.1))
-    await world.settle()
+        world.crm.answers.extend([Answer(404, 0.1)] * 10)
+    await world.settle(timedelta(days=4))
     assert (await stored(world, event)).delivery == before
     world.crm.answers.append(Answer(500, 0.1))
     await world.deliver.redeliver(ACCOUNT, event.event_id)
@@ -111,8 +115,33 @@ async def test_an_event_can_be_delivered_again(world: World, event: Event, befor
 
     told = await stored(world, event)
     assert told.delivery == "delivered"
-    assert [a.status for a in told.attempts] == [204 if before == "delivered" else 410, 500, 204]
+    assert [a.status for a in told.attempts] == [*([204] if before == "delivered" else [404] * 10), 500, 204]
+    assert (told.reason, world.webhooks.listed) == ("", {})
     assert {heard.event_id for heard in world.crm.heard} == {event.event_id}
+
+
+async def test_a_redelivery_that_died_is_made_good(world: World, event: Event) -> None:
+    """Wherever the process dies: the event is delivered again, or it is as it was, and it is never left without a wake-up."""
+    await world.settle()
+    for number in range(1, 6):
+        for applied in (False, True):
+            world.faults.crash_at(number, applied=applied)
+            with contextlib.suppress(Crash):
+                await world.deliver.redeliver(ACCOUNT, event.event_id)
+            world.faults.clear()
+            await world.settle()
+            assert (await stored(world, event)).delivery == "delivered", f"call {number}"
+            assert not world.work.promises
+
+
+async def test_a_delivery_that_is_noted_too_late_leaves_the_wake_up_of_a_redelivery(world: World, event: Event) -> None:
+    """Somebody asks for the event again while it is pushed: what that push says is not the end of it."""
+    world.faults.meanwhile("crm.deliver", lambda: world.deliver.redeliver(ACCOUNT, event.event_id))
+    await world.work_off(DeliverEvent(ACCOUNT, event.event_id))
+    assert (await stored(world, event)).delivery == "pending"
+    assert [job for job, _ in world.work.promises.values()] == [DeliverEvent(ACCOUNT, event.event_id)]
+    await world.settle()
+    assert (await stored(world, event)).delivery == "delivered"
 
 
 async def test_another_accounts_event_can_not_be_delivered_again(world: World, event: Event) -> None:

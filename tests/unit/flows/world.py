@@ -35,6 +35,7 @@ from sync.flows.outcome import Outcomes
 from sync.flows.pacing import Pacing
 from sync.flows.receive import Receive
 from sync.flows.reconnect import Reconnect
+from sync.flows.redeliver import Redelivery
 from sync.flows.send import Send
 from sync.flows.sender import Senders
 from sync.flows.settings_page import SettingsPage
@@ -44,7 +45,19 @@ from sync.flows.sweep import Sweep
 from sync.flows.through_outlook import ThroughOutlook
 from sync.flows.through_provider import ThroughProvider
 from sync.flows.watch import Watch
-from sync.jobs import CatchUp, DeliverEvent, EraseUser, Job, MailChange, SendBatch, SendMail, WatchMailbox
+from sync.flows.webhook import Endpoint
+from sync.jobs import (
+    BringBack,
+    CatchUp,
+    DeliverEvent,
+    EraseUser,
+    Job,
+    MailChange,
+    RedeliverEvents,
+    SendBatch,
+    SendMail,
+    WatchMailbox,
+)
 from tests.fakes.anchors import FakeAnchors
 from tests.fakes.clock import FakeClock
 from tests.fakes.connections import FakeConnections
@@ -63,6 +76,7 @@ from tests.fakes.sign_ins import FakeSignIns
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.subscriptions import FakeSubscriptions
 from tests.fakes.tokens import FakeTokens
+from tests.fakes.webhooks import FakeWebhooks
 from tests.fakes.work import FakeWork, QueueMessage
 
 ACCOUNT = "acme"
@@ -92,6 +106,7 @@ class World:
         self.mail = FakeMail(self.people, graph, self.clock, self.faults)
         self.subscriptions = FakeSubscriptions(graph, self.faults)
         self.crm = FakeCrm(self.faults)
+        self.webhooks = FakeWebhooks(self.faults)
         self.paces = FakePaces(self.faults)
         self.providers = FakeProviders(self.faults)
         self.smtp = FakeSmtp(self.faults)
@@ -191,7 +206,16 @@ class World:
             forwarded_messages="sync",
         )
         self.catching_up = CatchingUp(self.connections, self.work, self.mail, self.receive, reconnect, self.clock)
-        self.deliver = Deliver(self.journal, self.work, self.crm, self.clock, lambda: 0.0)
+        self.endpoint = Endpoint(
+            webhooks=self.webhooks,
+            work=self.work,
+            crm=self.crm,
+            clock=self.clock,
+            new_secret=lambda: f"secret{next(self._secrets)}",
+            url_hash="crm.example",
+        )
+        self.deliver = Deliver(self.journal, self.webhooks, self.work, self.crm, self.endpoint, self.clock, lambda: 0.0)
+        self.redelivery = Redelivery(self.journal, self.webhooks, self.work, self.endpoint, self.clock)
         self.sweep = Sweep(self.work, self.clock)
         self.show = Show(self.connections, self.sign_in_ends, self.journal, self.content, self.work, self.batches)
         self.settings_page = SettingsPage(
@@ -313,6 +337,10 @@ class World:
                 await self.receive.fetch(job)
             case DeliverEvent():
                 await self.deliver.deliver(job)
+            case RedeliverEvents():
+                await self.redelivery.go_on(job)
+            case BringBack():
+                await self.redelivery.bring_back(job)
             case EraseUser():
                 await self.erase.go_on(job)
 
