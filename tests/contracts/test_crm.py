@@ -13,7 +13,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from sync.adapters import crm
 from sync.adapters.crm import CrmWebhook
-from sync.domain.event import MAX_ANSWER_BYTES, Answer, Event
+from sync.domain.event import MAX_ANSWER_BYTES, Answer, Event, webhook_test
 from sync.domain.ids import event_id
 from tests.cloud.crm import CrmSink
 from tests.cloud.server import Server, free_port
@@ -152,6 +152,35 @@ async def test_a_crm_that_does_not_answer_in_time_is_a_failure(
     answer = await CrmWebhook(http, sink.webhook_url, [NEW], now).deliver(EVENT)
     assert (answer.status, answer.accepted) == (None, False)
     assert answer.error
+
+
+async def test_the_first_kilobyte_of_an_answer_is_kept(http: httpx.AsyncClient) -> None:
+    """What the receiver says of a failure, as text; how long it took, and no more of it than that."""
+
+    async def answering(request: web.Request) -> web.Response:
+        return web.Response(status=422, text="no such account: " + "ü" * 2_000)
+
+    application = web.Application()
+    application.router.add_post("/", answering)
+    server = Server(application)
+    await server.start()
+    try:
+        answer = await CrmWebhook(http, server.url + "/", [NEW], now).deliver(EVENT)
+    finally:
+        await server.stop()
+    assert (answer.status, answer.accepted, answer.error) == (422, False, "")
+    assert answer.text.startswith("no such account: ü")
+    assert len(answer.text.rstrip("\ufffd").encode()) in range(MAX_ANSWER_BYTES - 1, MAX_ANSWER_BYTES + 1)
+    assert 0 < answer.duration_s < 15
+
+
+async def test_a_test_event_is_signed_as_every_event(http: httpx.AsyncClient, sink: CrmSink) -> None:
+    """The receiver believes it; it is of no account and has no place in a feed."""
+    event = webhook_test("a-_" * 20, NOW)
+    assert (await CrmWebhook(http, sink.webhook_url, [NEW], now).deliver(event)).accepted
+    (heard,) = sink.events
+    assert (heard["id"], heard["type"]) == (event.event_id, "webhook.test")
+    assert (heard["account_id"], heard["sequence"]) == (None, None)
 
 
 @pytest.mark.parametrize("how", ["endless", "drip", "garbage", "cut"])

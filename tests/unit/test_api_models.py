@@ -14,6 +14,7 @@ from sync.api.models import (
     BulkRequest,
     CompleteRequest,
     ProviderRequest,
+    RedeliverRequest,
     SendRequest,
     SignInRequest,
     read,
@@ -398,3 +399,17 @@ def test_no_control_character_reaches_a_server(field: str, evil: str) -> None:
     else:
         asked |= {"domains": [evil]} if name == "domains[0]" else {name: evil}
     assert wrong(ProviderRequest, asked) == [field]
+
+
+@pytest.mark.parametrize("after", [0, 1, 9_999_999_999])
+def test_a_redelivery_begins_behind_a_sequence(after: int) -> None:
+    """Zero is the whole feed."""
+    assert read(RedeliverRequest, {"after": after}).after == after
+
+
+@pytest.mark.parametrize(
+    "value", [{"after": -1}, {"after": 10_000_000_000}, {"after": "1"}, {"after": 1.0}, {"after": None}, {}]
+)
+def test_a_redelivery_behind_nothing_is_refused(value: dict[str, Any]) -> None:
+    """A missing or strange sequence would else redeliver everything."""
+    assert wrong(RedeliverRequest, value) == ["after"]

@@ -8,12 +8,13 @@ from sync import api
 from sync.domain.body import Body
 from sync.domain.connection import Erased, State, disconnected, erased
 from sync.domain.errors import NotFound
-from sync.domain.event import Attempt, rfc3339
+from sync.domain.event import Answer, Attempt, given_up, rfc3339, webhook_test
 from sync.domain.mail import Address
 from sync.domain.message import Contact
 from sync.domain.provider import Provider
 from sync.domain.settings_page import View
 from sync.domain.sign_in import SignInEnd
+from sync.domain.webhook import Failure, Webhook
 from tests.unit.sample_mail import NOW, connection, event, message, thread
 
 
@@ -197,3 +198,45 @@ def test_an_empty_answer() -> None:
     """204 has no body."""
     response = api.nothing()
     assert (response.status_code, response.get_body()) == (204, b"")
+
+
+def test_an_undelivered_event_says_why() -> None:
+    """In plain words; no other event has that member."""
+    assert api.event_json(given_up(event(), "10 tries failed"))["reason"] == "10 tries failed"
+    assert "reason" not in api.event_json(event())
+
+
+def test_the_webhook() -> None:
+    """On, off, and never heard of; of the address not even its hash."""
+    never: dict[str, Any] = {
+        "state": "on",
+        "reason": None,
+        "since": None,
+        "last_accepted_at": None,
+        "last_failure": None,
+        "undelivered": 0,
+    }
+    at = "2026-11-23T09:30:15.250Z"
+    assert api.webhook_json(Webhook("hash"), 0) == never
+    off = Webhook("hash", "off", "Gone.", NOW, NOW, Failure(NOW, None, "ReadTimeout"), NOW, NOW, NOW)
+    assert api.webhook_json(off, 7) == never | {
+        "state": "off",
+        "reason": "Gone.",
+        "since": at,
+        "last_accepted_at": at,
+        "last_failure": {"at": at, "status": None, "error": "ReadTimeout"},
+        "undelivered": 7,
+    }
+
+
+def test_the_answer_to_a_test_event() -> None:
+    """As the receiver gave it."""
+    answered = Answer(503, 0.12345, text="later")
+    assert api.webhook_test_json(webhook_test("secret", NOW), answered) == {
+        "event_id": "evt_test_secret",
+        "accepted": False,
+        "status": 503,
+        "duration_s": 0.123,
+        "error": None,
+        "answer": "later",
+    }

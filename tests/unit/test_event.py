@@ -1,6 +1,7 @@
 """What the CRM is told, key by key: the contract's shapes, and what makes an event one that is told once."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -20,13 +21,17 @@ from sync.domain.event import (
     Json,
     about,
     attempted,
+    attempted_anew,
     connection_event,
     erased,
+    given_up,
     message_event,
     message_json,
     rfc3339,
+    webhook_test,
     whole_message_json,
 )
+from sync.domain.ids import sequence_of
 from sync.domain.mail import Address
 from sync.domain.message import Bounce, Status, bounced
 from tests.unit.sample_mail import NOW, attachment, connection, event, message
@@ -245,6 +250,31 @@ def test_attempts_are_counted_and_the_newest_kept() -> None:
     done = attempted(at, Attempt(NOW, 0.1, 200), "delivered", None)
     assert (done.delivery, done.due_at) == ("delivered", None)
     assert replace(done, attempts=(), attempt_count=0, delivery="pending", due_at=None) == event()
+
+
+def test_an_event_told_anew_keeps_what_was_tried() -> None:
+    """A schedule from the start; the attempts stay, and why it was undelivered counts no more."""
+    tried = attempted(event(), Attempt(NOW, 0.1, 500, answer="no"), "undelivered", None, "10 tries failed")
+    anew = attempted_anew(tried)
+    assert (anew.delivery, anew.due_at, anew.attempt_count, anew.reason) == ("pending", None, 0, "")
+    assert anew.attempts == tried.attempts
+    assert given_up(anew, "Off.") == replace(anew, delivery="undelivered", reason="Off.")
+
+
+def test_a_test_event_is_in_no_feed() -> None:
+    """No account, no sequence, an id that no event of a feed can have, and one that a webhook-id can be."""
+    one, other = webhook_test("x" * 43, NOW), webhook_test("y" * 43, NOW)
+    assert one.event_id != other.event_id
+    assert sequence_of(one.event_id) is None
+    assert re.fullmatch(r"evt_test_[A-Za-z0-9_-]{24}", one.event_id)
+    assert one.payload() == {
+        "id": one.event_id,
+        "type": "webhook.test",
+        "account_id": None,
+        "sequence": None,
+        "occurred_at": rfc3339(NOW),
+        "data": one.data,
+    }
 
 
 TOLD: dict[EventType, Json] = {

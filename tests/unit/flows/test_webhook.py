@@ -1,7 +1,6 @@
 """A receiver that is gone, or takes nothing for days: deliveries are switched off, and on again, and no event is forgotten."""
 
 import logging
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +11,7 @@ from sync.domain.webhook import FAILING, GONE, SWITCHED_OFF
 from sync.flows.deliver import tell
 from sync.flows.webhook import LOOK_AGAIN_AFTER
 from sync.jobs import BringBack, DeliverEvent
-from tests.unit.flows.conftest import new_world
+from tests.unit.flows.conftest import DANA, new_world
 from tests.unit.flows.each_crash import with_each_crash
 from tests.unit.flows.world import ACCOUNT, World
 
@@ -253,10 +252,22 @@ async def test_an_operator_who_dies_while_switching_on_has_switched_on_or_not(wo
             assert not world.work.promises
 
 
-async def test_an_erased_event_is_not_listed_any_more(world: World) -> None:
-    """What will never be delivered does not wait, and is not brought back."""
-    await switched_off(world)
-    (event,) = await world.feed()
-    await world.journal.save_event(replace(event, delivery="erased", data={"erased": True}))
-    await world.work_off(DeliverEvent(ACCOUNT, event.event_id))
+async def test_what_was_erased_while_deliveries_were_off_does_not_wait(world: World) -> None:
+    """Of all that told of a user only the end of the connection is still to be delivered, without names."""
+    await world.sent(await world.connected(DANA))
+    world.crm.heard.clear()
+    world.crm.answers.append(GONE_AWAY)
+    await world.sent(await world.connection(), key="key-2")
+    await world.sent(await world.connection(), key="key-3")
+    assert [event.sequence for event in world.webhooks.listed.values()] == [3, 4]
+
+    await world.erase.erase(ACCOUNT, "u1")
+    await world.settle()
+    feed = await world.feed()
+    assert [event.type for event in feed if event.delivery == "undelivered"] == ["connection.disconnected"]
+    assert [event.event_id for event in world.webhooks.listed.values()] == [feed[-1].event_id]
+
+    await world.endpoint.enable()
+    await world.settle()
+    assert [event.type for event in world.crm.heard] == ["connection.disconnected"]
     assert world.webhooks.listed == {}
