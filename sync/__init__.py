@@ -27,6 +27,7 @@ How data moves. Rows are the truth, queue messages (in brackets) are wake-up poi
     bounce    a delivery report among them -> flows/bounce -> graph_mail -> domain/delivery_report -> journal -> [crm-deliveries]
     catch up  [mailbox-catch-up] -> queue_mailbox_catch_up -> flows/catch_up -> graph_mail -> flows/receive.take
     deliver   [crm-deliveries] -> queue_crm_delivery -> flows/deliver -> crm -> journal
+    remove    timer_remove_old -> [retention] -> queue_remove_old -> flows/retention -> domain/retention -> what is old goes
     sweep     timer_sweep -> flows/sweep -> whatever is due and lost its wake-up is queued again
 
 Who may import whom (tests/unit/test_import_rule.py holds us to it):

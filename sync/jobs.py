@@ -15,7 +15,8 @@ MAIL_SENDS = "mail-sends"
 MAIL_CHANGES = "mail-changes"
 CRM_DELIVERIES = "crm-deliveries"
 ERASURES = "erasures"
-QUEUES = (MAILBOX_WATCH, MAILBOX_CATCH_UP, MAIL_BATCHES, MAIL_SENDS, MAIL_CHANGES, CRM_DELIVERIES, ERASURES)
+RETENTION = "retention"
+QUEUES = (MAILBOX_WATCH, MAILBOX_CATCH_UP, MAIL_BATCHES, MAIL_SENDS, MAIL_CHANGES, CRM_DELIVERIES, ERASURES, RETENTION)
 POISON_SUFFIX = "-poison"
 
 
@@ -68,12 +69,14 @@ class CatchUp(Job):
     Look through a mailbox for mail that nobody told us of.
 
     `since`: from which time of receipt on (RFC 3339), empty: from where the last look ended; `page_size` messages at a time.
+    `skip`: of those so many were looked at before, in a second that has more mail than a page.
     """
 
     queue: ClassVar[str] = MAILBOX_CATCH_UP
     connection_id: str
     since: str = ""
     page_size: int = 50
+    skip: int = 0
 
     @property
     def key(self) -> str:
@@ -148,6 +151,26 @@ class EraseUser(Job):
         return f"{self.queue}|{self.account_id}|{self.user_id}"
 
 
+@dataclass(frozen=True)
+class RemoveOld(Job):
+    """
+    Remove what has been kept long enough, account by account.
+
+    `stage`: what of this account is looked through, from `place` on; empty: all of it is done, and the next account comes.
+    """
+
+    queue: ClassVar[str] = RETENTION
+    account_id: str = ""
+    stage: str = ""
+    place: str = ""
+
+    @property
+    def key(self) -> str:
+        """One piece of work for the whole app, however far it has come."""
+        return self.queue
+
+
 JOB_OF_QUEUE: dict[str, type[Job]] = {
-    job.queue: job for job in (WatchMailbox, CatchUp, SendBatch, SendMail, MailChange, DeliverEvent, EraseUser)
+    job.queue: job
+    for job in (WatchMailbox, CatchUp, SendBatch, SendMail, MailChange, DeliverEvent, EraseUser, RemoveOld)
 }

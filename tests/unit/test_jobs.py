@@ -16,11 +16,13 @@ from sync.jobs import (
     MAILBOX_CATCH_UP,
     MAILBOX_WATCH,
     QUEUES,
+    RETENTION,
     CatchUp,
     DeliverEvent,
     EraseUser,
     Job,
     MailChange,
+    RemoveOld,
     SendMail,
     WatchMailbox,
 )
@@ -36,11 +38,11 @@ WRITTEN: list[tuple[Job, str, str]] = [
         MAILBOX_WATCH,
         '{"connection_id":"con_1","lifecycle":"missed","passed_on":false,"failing_since":""}',
     ),
-    (CatchUp("con_1"), MAILBOX_CATCH_UP, '{"connection_id":"con_1","since":"","page_size":50}'),
+    (CatchUp("con_1"), MAILBOX_CATCH_UP, '{"connection_id":"con_1","since":"","page_size":50,"skip":0}'),
     (
         CatchUp("con_1", "2026-11-23T09:30:12+00:00", 200),
         MAILBOX_CATCH_UP,
-        '{"connection_id":"con_1","since":"2026-11-23T09:30:12+00:00","page_size":200}',
+        '{"connection_id":"con_1","since":"2026-11-23T09:30:12+00:00","page_size":200,"skip":0}',
     ),
     (SendMail("acme", "msg_1"), MAIL_SENDS, '{"account_id":"acme","message_id":"msg_1"}'),
     (
@@ -51,6 +53,8 @@ WRITTEN: list[tuple[Job, str, str]] = [
     (DeliverEvent("acme", "evt_1"), CRM_DELIVERIES, '{"account_id":"acme","event_id":"evt_1"}'),
     (EraseUser("acme", "u1"), ERASURES, '{"account_id":"acme","user_id":"u1","again":false}'),
     (EraseUser("acme", "u1", again=True), ERASURES, '{"account_id":"acme","user_id":"u1","again":true}'),
+    (RemoveOld(), RETENTION, '{"account_id":"","stage":"","place":""}'),
+    (RemoveOld("acme", "events", "200"), RETENTION, '{"account_id":"acme","stage":"events","place":"200"}'),
 ]
 
 
@@ -75,7 +79,18 @@ def test_queue_messages_hold_ids_only() -> None:
     """Never mail: no job has a field that could hold any."""
     fields = {field.name for kind in JOB_OF_QUEUE.values() for field in dataclasses.fields(kind)}
     ids = {"account_id", "connection_id", "message_id", "event_id", "graph_id", "user_id", "batch_id"}
-    marks = {"tries", "lifecycle", "passed_on", "failing_since", "since", "page_size", "again"}
+    marks = {
+        "tries",
+        "lifecycle",
+        "passed_on",
+        "failing_since",
+        "since",
+        "page_size",
+        "skip",
+        "again",
+        "stage",
+        "place",
+    }
     assert fields <= ids | marks, "an id or a mark may stand in a queue message, nothing that a person wrote"
 
 
@@ -107,6 +122,7 @@ def test_an_older_message_is_understood() -> None:
         (EraseUser("acme", "u1"), EraseUser("acme", "u1", again=True), True),
         (EraseUser("acme", "u1"), EraseUser("acme", "u2"), False),
         (EraseUser("acme", "u1"), EraseUser("other", "u1"), False),
+        (RemoveOld("acme", "events"), RemoveOld("other", "messages", "x"), True),
     ],
 )
 def test_a_key_names_the_work(one: Job, other: Job, same: bool) -> None:
