@@ -380,6 +380,16 @@ async def queue_erasure(msg: func.QueueMessage) -> None:
     await flows.erase.go_on(jobs.EraseUser.from_json(msg.get_body().decode()))
 
 
+@app.queue_trigger(arg_name="msg", queue_name=jobs.RETENTION, connection=STORAGE)
+async def queue_remove_old(msg: func.QueueMessage) -> None:
+    await flows.retention.go_on(jobs.RemoveOld.from_json(msg.get_body().decode()))
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 30 3 * * *")
+async def timer_remove_old(timer: func.TimerRequest) -> None:
+    await flows.retention.begin()
+
+
 @app.timer_trigger(arg_name="timer", schedule="0 * * * * *")
 async def timer_sweep(timer: func.TimerRequest) -> None:
     await flows.sweep.sweep()

@@ -32,6 +32,7 @@ How data moves. Rows are the truth, queue messages (in brackets) are wake-up poi
     off, on   the CRM took nothing -> flows/webhook -> domain/webhook -> webhooks                 (an operator's alarm)
               operator -> http_enable_webhook -> flows/webhook -> webhooks -> [crm-undelivered]   => 200
               [crm-undelivered] -> queue_crm_undelivered -> flows/redeliver -> journal -> [crm-deliveries]
+    remove    timer_remove_old -> [retention] -> queue_remove_old -> flows/retention -> domain/retention -> what is old goes
     sweep     timer_sweep -> flows/sweep -> whatever is due and lost its wake-up is queued again
 
 Who may import whom (tests/unit/test_import_rule.py holds us to it):

@@ -17,6 +17,7 @@ CRM_DELIVERIES = "crm-deliveries"
 CRM_REDELIVERIES = "crm-redeliveries"
 CRM_UNDELIVERED = "crm-undelivered"
 ERASURES = "erasures"
+RETENTION = "retention"
 QUEUES = (
     MAILBOX_WATCH,
     MAILBOX_CATCH_UP,
@@ -27,6 +28,7 @@ QUEUES = (
     CRM_REDELIVERIES,
     CRM_UNDELIVERED,
     ERASURES,
+    RETENTION,
 )
 POISON_SUFFIX = "-poison"
 
@@ -80,12 +82,14 @@ class CatchUp(Job):
     Look through a mailbox for mail that nobody told us of.
 
     `since`: from which time of receipt on (RFC 3339), empty: from where the last look ended; `page_size` messages at a time.
+    `skip`: of those so many were looked at before, in a second that has more mail than a page.
     """
 
     queue: ClassVar[str] = MAILBOX_CATCH_UP
     connection_id: str
     since: str = ""
     page_size: int = 50
+    skip: int = 0
 
     @property
     def key(self) -> str:
@@ -198,6 +202,25 @@ class EraseUser(Job):
         return f"{self.queue}|{self.account_id}|{self.user_id}"
 
 
+@dataclass(frozen=True)
+class RemoveOld(Job):
+    """
+    Remove what has been kept long enough, account by account.
+
+    `stage`: what of this account is looked through, from `place` on; empty: all of it is done, and the next account comes.
+    """
+
+    queue: ClassVar[str] = RETENTION
+    account_id: str = ""
+    stage: str = ""
+    place: str = ""
+
+    @property
+    def key(self) -> str:
+        """One piece of work for the whole app, however far it has come."""
+        return self.queue
+
+
 JOB_OF_QUEUE: dict[str, type[Job]] = {
     job.queue: job
     for job in (
@@ -210,5 +233,6 @@ JOB_OF_QUEUE: dict[str, type[Job]] = {
         RedeliverEvents,
         BringBack,
         EraseUser,
+        RemoveOld,
     )
 }

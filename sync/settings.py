@@ -22,6 +22,7 @@ from sync.domain.sign_in import origin_of
 GRAPH = "https://graph.microsoft.com/v1.0"
 AUTHORITY = "https://login.microsoftonline.com/organizations"
 MAX_MESSAGES_PER_MINUTE = 3_600
+MAX_RETENTION_DAYS = 36_500
 DEFAULT_SUBSCRIPTION_MINUTES = 8_640  # six days: a day below the most that Graph allows
 
 
@@ -59,6 +60,8 @@ class Settings:
     outlook_messages_per_minute: int
     #: where an account's provider may be although that is not on the public internet
     provider_allowed_networks: tuple[Network, ...]
+    #: how long mail is kept; None: for ever
+    retention: timedelta | None
 
     def __repr__(self) -> str:
         return f"Settings(public_base_url={self.public_base_url!r}, …)"
@@ -84,6 +87,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         low=int(subscription.MIN_LIFETIME.total_seconds() // 60),
         high=int(subscription.MAX_LIFETIME.total_seconds() // 60),
     )
+    days = reader.number("RETENTION_DAYS", 0, low=1, high=MAX_RETENTION_DAYS)
     reader.choice("NOTIFICATION_MODE", ("basic",), "basic")
     settings = Settings(
         storage_connection=connection,
@@ -106,6 +110,7 @@ def read(environment: Mapping[str, str]) -> Settings:
             "OUTLOOK_MESSAGES_PER_MINUTE", pace.PER_MINUTE, low=1, high=MAX_MESSAGES_PER_MINUTE
         ),
         provider_allowed_networks=reader.listed("PROVIDER_ALLOWED_NETWORKS", _network, needed=False),
+        retention=timedelta(days=days) if days else None,
     )
     if reader.problems:
         raise ConfigurationError(reader.problems)

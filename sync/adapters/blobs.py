@@ -197,6 +197,11 @@ class MailContentBlobs:
             raise NotFound("The content was removed.")
         return found[0]
 
+    async def remove(self, name: str) -> None:
+        """Remove one body, file, or letters; no error where it is gone, or the name is empty."""
+        if name:
+            await self._blobs.delete(name)
+
     async def remove_all(self, account_id: str, connection_id: str) -> int:
         """Remove all that was kept for a connection, also what no message came to lead to; returns how much that was."""
         return await self._blobs.delete_all(_folder(account_id, connection_id))

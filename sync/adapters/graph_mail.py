@@ -52,9 +52,11 @@ class GraphMail:
         found = await self._graph.request(connection, "GET", _message(graph_id), params=shapes.KEYS_QUERY)
         return shapes.mailbox_message(found.json())
 
-    async def received_since(self, connection: Connection, since: datetime, limit: int) -> list[MailboxMessage]:
+    async def received_since(
+        self, connection: Connection, since: datetime, limit: int, skip: int = 0
+    ) -> list[MailboxMessage]:
         """Keys and addresses of the messages received since then, of all folders, the oldest first, at most `limit`."""
-        params = shapes.since_query(since, limit)
+        params = shapes.since_query(since, limit, skip)
         found = await self._graph.request(connection, "GET", "/me/messages", params=params)
         return [shapes.mailbox_message(m) for m in found.json()["value"]]
 

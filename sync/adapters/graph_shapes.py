@@ -48,13 +48,14 @@ def stamped_query(stamp: str) -> dict[str, str]:
     }
 
 
-def since_query(since: datetime, limit: int) -> dict[str, str]:
+def since_query(since: datetime, limit: int, skip: int = 0) -> dict[str, str]:
     """The query that lists keys by time of receipt. What is sorted by has to be filtered by, too (else InefficientFilter)."""
     return {
         **KEYS_QUERY,
         "$filter": f"receivedDateTime ge {since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "$orderby": "receivedDateTime asc",
         "$top": str(limit),
+        **({"$skip": str(skip)} if skip else {}),
     }
 
 

@@ -10,6 +10,7 @@ The table `journal`: messages, threads and the feed of events, a partition for e
     key|<hash>                       what was accepted under an idempotency key
     batch|<id>                       a batch; its messages' ids begin alike, so that they stand together
     last                             a hint at the last number of the feed
+    emptied                          up to which number retention has emptied the feed (journal_ageing)
 
 Events, threads and keys have a column with the user they are about, so that storage finds those of one user.
 
@@ -25,6 +26,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from datetime import datetime
 
+from sync.adapters.journal_ageing import AgeingRows
 from sync.adapters.journal_rows import (
     accepted_row,
     batch_row,
@@ -52,7 +54,7 @@ LAST_NUMBER = 9_999_999_999
 AT_ONCE = 16
 
 
-class JournalTable:
+class JournalTable(AgeingRows):
     """Keeps `flows.ports.Journal`."""
 
     def __init__(self, tables: Tables) -> None:

@@ -50,7 +50,11 @@ def batch_row(batch: Batch) -> Row:
 def message_row(message: Message) -> Row:
     """A message."""
     return row_of(
-        message.account_id, f"message|{message.message_id}", status=message.status.value, **columns_of(message)
+        message.account_id,
+        f"message|{message.message_id}",
+        status=message.status.value,
+        at=message.at,
+        **columns_of(message),
     )
 
 

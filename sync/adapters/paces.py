@@ -4,6 +4,8 @@ The table `paces`: a row for each mailbox through which emails are sent, with it
 A mailbox has one pace whoever sends through it, also where several accounts are connected to it.
 """
 
+from collections.abc import AsyncIterator
+
 from sync.adapters.rows import columns_of, value_of
 from sync.adapters.tables import Tables
 from sync.domain.ids import key_hash
@@ -28,6 +30,15 @@ class PacesTable:
             await self._table.insert(row)
         else:
             await self._table.replace(row, pace.version)
+
+    async def every(self) -> AsyncIterator[Pace]:
+        """The paces of all mailboxes."""
+        async for row, version in self._table.query("RowKey eq 'pace'"):
+            yield value_of(Pace, row, version)
+
+    async def remove(self, pace: Pace) -> None:
+        """Remove it, unless it was changed since it was read."""
+        await self._table.delete_version(_key(pace.mailbox), "pace", pace.version or "*")
 
 
 def _key(mailbox: tuple[str, str]) -> str:

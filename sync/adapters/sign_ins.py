@@ -6,7 +6,9 @@ The table `signins`. What is secret of a sign-in under way is sealed, and gone o
     of|<account>      <user>|<id>         the sign-ins of a user
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 
 from sync.adapters.rows import columns_of, value_of
 from sync.adapters.tables import Tables
@@ -62,3 +64,19 @@ class SignInsTable:
             await self._table.delete("sign-in", row["sign_in"])
             await self._table.delete(partition, row["RowKey"])
         await self.forget_last(account_id, user_id)
+
+    async def expired(self, before: datetime) -> AsyncIterator[SignIn]:
+        """Those of all users whose time was over before then."""
+        where = "PartitionKey eq 'sign-in' and expires_at lt @before"
+        async for row, version in self._table.query(where, before=before):
+            yield value_of(SignIn, row, version)
+
+    async def remove(self, sign_in: SignIn) -> None:
+        """Remove one; no error where it is gone. The row itself goes last: as long as it is there, this can be done again."""
+        await self._table.delete(f"of|{sign_in.account_id}", f"{sign_in.user_id}|{sign_in.sign_in_id}")
+        await self._table.delete("sign-in", sign_in.sign_in_id)
+
+    async def ends(self) -> AsyncIterator[LastSignIn]:
+        """How the last sign-in of every user ended, where that is kept."""
+        async for row, _ in self._table.query("PartitionKey gt 'last|' and PartitionKey lt 'last}'"):
+            yield value_of(LastSignIn, row)

@@ -6,6 +6,8 @@ keeps too (it ignores If-Match there, https://github.com/Azure/Azurite/issues/12
 """
 
 import asyncio
+import contextlib
+import json
 import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal
@@ -101,6 +103,14 @@ class Table:
         await self._ensure_made()
         await self._client.delete_entity(partition, row)
 
+    async def delete_version(self, partition: str, row: str, version: str) -> None:
+        """Delete the version read, if it is there; one that was changed since stays."""
+        await self._ensure_made()
+        with contextlib.suppress(ResourceModifiedError, ResourceNotFoundError):
+            await self._client.delete_entity(
+                partition, row, etag=version, match_condition=MatchConditions.IfNotModified
+            )
+
     async def transact(self, changes: Sequence[Change]) -> None:
         """All or nothing, in one partition; raises TransactionConflict."""
         await self._ensure_made()
@@ -129,6 +139,22 @@ class Table:
             count += 1
             if count == limit:
                 return
+
+    async def page(self, where: str, size: int, place: str, **values: Any) -> tuple[list[tuple[Row, str]], str]:
+        """
+        As `query`: at most `size` rows from a place on (empty: the beginning), and the place to go on from (empty: the end).
+
+        Storage ends a page that takes it more than 5 s, also an empty one
+        (https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination).
+        """
+        await self._ensure_made()
+        found = self._client.query_entities(where, parameters=values, results_per_page=size)
+        pages = found.by_page(json.loads(place) if place else None)
+        async for entities in pages:
+            rows = [(dict(entity), str(entity.metadata.get("etag", ""))) async for entity in entities]
+            onward = getattr(pages, "continuation_token", None)
+            return rows, json.dumps(onward, separators=(",", ":")) if onward else ""
+        return [], ""
 
     async def _ensure_made(self) -> None:
         if self._made:

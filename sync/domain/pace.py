@@ -34,22 +34,26 @@ class Pace:
     tickets: tuple[Ticket, ...] = ()
     version: str | None = field(default=None, compare=False)
 
+    def counting(self, now: datetime) -> tuple[Ticket, ...]:
+        """The tickets that count now."""
+        return tuple(t for t in self.tickets if t.used_at is None or t.used_at + MINUTE > now)
+
     def room(self, now: datetime, per_minute: int = PER_MINUTE) -> int:
         """For how many emails there are tickets now."""
-        return max(0, per_minute - len(_counting(self, now)))
+        return max(0, per_minute - len(self.counting(now)))
 
     def room_for(self, count: int, now: datetime, per_minute: int = PER_MINUTE) -> datetime | None:
         """When there will be this many tickets, as far as that is known; None: it depends on emails that are not sent yet."""
         missing = min(count, per_minute) - self.room(now, per_minute)
         if missing <= 0:
             return now
-        ends = sorted(t.used_at + MINUTE for t in _counting(self, now) if t.used_at is not None)
+        ends = sorted(t.used_at + MINUTE for t in self.counting(now) if t.used_at is not None)
         return ends[missing - 1] if missing <= len(ends) else None
 
 
 def given(pace: Pace, account_id: str, message_ids: Sequence[str], now: datetime) -> Pace:
     """The pace after these emails got their tickets; one that has one keeps it."""
-    tickets = _counting(pace, now)
+    tickets = pace.counting(now)
     known = {ticket.message_id for ticket in tickets}
     new = tuple(Ticket(account_id, message_id, now) for message_id in message_ids if message_id not in known)
     return replace(pace, tickets=tickets + new)
@@ -57,7 +61,7 @@ def given(pace: Pace, account_id: str, message_ids: Sequence[str], now: datetime
 
 def used(pace: Pace, account_id: str, message_id: str, now: datetime) -> Pace:
     """The pace after this email was sent, or at least asked to be."""
-    others = tuple(t for t in _counting(pace, now) if t.message_id != message_id)
+    others = tuple(t for t in pace.counting(now) if t.message_id != message_id)
     earlier = next((t for t in pace.tickets if t.message_id == message_id), None)
     given_at = earlier.given_at if earlier is not None else now
     return replace(pace, tickets=(*others, Ticket(account_id, message_id, given_at, now)))
@@ -68,7 +72,3 @@ def returned(pace: Pace, message_ids: Sequence[str]) -> Pace:
     return replace(
         pace, tickets=tuple(t for t in pace.tickets if t.used_at is not None or t.message_id not in message_ids)
     )
-
-
-def _counting(pace: Pace, now: datetime) -> tuple[Ticket, ...]:
-    return tuple(t for t in pace.tickets if t.used_at is None or t.used_at + MINUTE > now)

@@ -50,7 +50,7 @@ class CatchingUp:
         asked_at = self.clock()
         since = datetime.fromisoformat(job.since) if job.since else _mark(connection) - OVERLAP
         try:
-            page = await self.mail.received_since(connection, since, job.page_size)
+            page = await self.mail.received_since(connection, since, job.page_size, job.skip)
             await self._take_all(connection, page)
         except ReconnectNeeded as refused:
             await self.reconnect.ask(connection, refused)
@@ -120,11 +120,12 @@ def _next(job: CatchUp, since: datetime, page: list[MailboxMessage]) -> CatchUp:
     """
     Go on from the last message's time, which is looked at again: a place in the list would shift when mail is deleted meanwhile.
 
-    Where a whole page has one time, the next is larger, and at last the look goes on behind that time.
+    Where a whole page has one time, the next is larger. Only within a second that has more mail than the largest, places are
+    counted, and half of each page is looked at again for what moved up meanwhile.
     """
     last = page[-1].received_at
     if last is not None and last > since:
-        return replace(job, since=last.isoformat())
+        return replace(job, since=last.isoformat(), skip=0)
     if job.page_size < MAX_PAGE_SIZE:
         return replace(job, since=since.isoformat(), page_size=min(job.page_size * 4, MAX_PAGE_SIZE))
-    return replace(job, since=(since + timedelta(seconds=1)).isoformat())
+    return replace(job, since=since.isoformat(), skip=job.skip + job.page_size // 2)

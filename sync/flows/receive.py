@@ -19,13 +19,14 @@ from sync.domain.errors import (
     Conflict,
     Declined,
     Gone,
+    NotFound,
     OperatorAlarm,
     OutsideError,
     ReconnectNeeded,
     Throttled,
     Unclear,
 )
-from sync.domain.event import message_event
+from sync.domain.event import Event, message_event
 from sync.domain.mail import MailboxMessage, MailFile
 from sync.domain.message import Attachment, Message, Status, Thread, found_in_mailbox
 from sync.domain.notification import read_changes
@@ -107,7 +108,7 @@ class Receive:
 
     async def _look(self, connection: Connection, graph_id: str) -> None:
         known_as = await self.anchors.message_of(connection.connection_id, graph_id)
-        if known_as is not None and await self._told_before(connection, known_as):
+        if known_as is not None and await self._needs_nothing(connection, known_as):
             return
         await self._sort(connection, await self.mail.keys(connection, graph_id))
 
@@ -116,7 +117,7 @@ class Receive:
         known_as = await self.anchors.message_of(connection.connection_id, mail.graph_id)
         if known_as is not None:
             message = await self.journal.message(connection.account_id, known_as)
-            if message is not None and message.status.final:
+            if message is None or message.status.final:
                 return False
         try:
             return await self._sort(connection, mail)
@@ -132,26 +133,39 @@ class Receive:
             return False
         if mail.report:
             return await self.bounces.take(connection, mail)
-        sent = await self._sent_from_crm(connection, mail)
+        by_its_id = await self.anchors.message_of(connection.connection_id, mail.keys.internet_message_id)
+        if by_its_id is not None and await self.journal.message(connection.account_id, by_its_id) is None:
+            return False  # another copy of an email from the CRM that retention has removed
+        sent = await self._sent_from_crm(connection, mail, by_its_id)
         if sent is not None:
             await self.outlook.confirm(sent, mail)
             return False
         return await self._sync_if_ours(connection, mail)
+
+    async def _needs_nothing(self, connection: Connection, known_as: str) -> bool:
+        """Whether a message that was remembered is told, or was: one that is not there any more was removed by retention."""
+        if await self.journal.message(connection.account_id, known_as) is None:
+            return True
+        return await self._told_before(connection, known_as)
 
     async def _told_before(self, connection: Connection, message_id: str) -> bool:
         """Whether this message needs nothing more. Its delivery is promised again, in case the first time died before that."""
         message = await self.journal.message(connection.account_id, message_id)
         if message is None or not message.status.final:
             return False
-        if message.origin != "crm":
-            await self._tell(message, await self.content.body(message.body_blob))
-        else:
-            await self.outcomes.tell(message)
+        try:
+            if message.origin != "crm":
+                await self._tell(message, await self.content.body(message.body_blob))
+            else:
+                await self.outcomes.tell(message)
+        except NotFound:
+            log.info("its body is gone: it is being removed", extra={"message_id": message_id})
         return True
 
-    async def _sent_from_crm(self, connection: Connection, mail: MailboxMessage) -> Message | None:
+    async def _sent_from_crm(
+        self, connection: Connection, mail: MailboxMessage, by_its_id: str | None
+    ) -> Message | None:
         """The CRM's message of which this is the copy in Sent Items: by our stamp, or by the message id of its draft."""
-        by_its_id = await self.anchors.message_of(connection.connection_id, mail.keys.internet_message_id)
         for message_id in filter(None, (mail.stamp, by_its_id)):
             message = await self.journal.message(connection.account_id, message_id)
             if message is None or message.connection_id != connection.connection_id or message.origin != "crm":
@@ -202,8 +216,13 @@ class Receive:
         if current is None or not current.live:
             return False  # the user disconnected while we read
         await self.anchors.add(connection.connection_id, anchors_of(mail, thread.thread_id))
-        await self._tell(message, body)
+        told = await self._tell(message, body)
         await self.anchors.remember(connection.connection_id, mail.graph_id, message_id)
+        if told.erased:
+            # Another copy of a message that was told and removed: what was just stored of it goes, too.
+            for name in (body_blob, *(file.blob for file in attachments)):
+                await self.content.remove(name)
+            return False
         return True
 
     async def _thread(self, connection: Connection, thread_id: str) -> Thread | None:
@@ -244,9 +263,9 @@ class Receive:
             except Conflict:
                 thread = await self.journal.thread(thread.account_id, thread.thread_id) or wider
 
-    async def _tell(self, message: Message, body: Body) -> None:
+    async def _tell(self, message: Message, body: Body) -> Event:
         now = self.clock()
-        await tell(self.journal, self.work, message_event("message.synced", message, body, now), now, message)
+        return await tell(self.journal, self.work, message_event("message.synced", message, body, now), now, message)
 
 
 def _skipped(attachment: Attachment, reason: SkipReason) -> Attachment:

@@ -1,5 +1,6 @@
 """What the CRM can look up: messages, threads, files, the feed, and how the app is doing."""
 
+import contextlib
 from dataclasses import dataclass, replace
 
 from sync.domain.body import Body
@@ -61,7 +62,10 @@ class Show:
             if waiting is None or waiting.thread is None:
                 raise NotFound
             thread, messages = waiting.thread, [waiting.message]
-        with_bodies = [(m, await self.content.body(m.body_blob)) for m in messages]
+        with_bodies = []
+        for message in messages:
+            with contextlib.suppress(NotFound):  # it is being removed
+                with_bodies.append((message, await self.content.body(message.body_blob)))
         return thread, await self._live_connection(account_id, thread.user_id) == thread.connection_id, with_bodies
 
     async def attachment(self, account_id: str, attachment_id: str) -> tuple[Attachment, bytes]:

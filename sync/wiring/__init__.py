@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sync.flows.receive import Receive
     from sync.flows.reconnect import Reconnect
     from sync.flows.redeliver import Redelivery
+    from sync.flows.retention import RemovingOld
     from sync.flows.send import Send
     from sync.flows.sender import Senders
     from sync.flows.settings_page import SettingsPage
@@ -317,6 +318,24 @@ class Wiring(Adapters):
         from sync.flows.sweep import Sweep
 
         return Sweep(self._work, now)
+
+    @cached_property
+    def retention(self) -> "RemovingOld":
+        """The end of what was kept long enough."""
+        from sync.domain.retention import Retention
+        from sync.flows.retention import RemovingOld
+
+        return RemovingOld(
+            rule=Retention(self.settings.retention),
+            connections=self._connections,
+            sign_ins=self._sign_ins,
+            anchors=self._anchors,
+            journal=self._journal,
+            content=self._content,
+            paces=self._paces,
+            work=self._work,
+            clock=now,
+        )
 
     # What several of them share.
 

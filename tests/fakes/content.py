@@ -49,6 +49,11 @@ class FakeContent:
         async with self._faults.at("content.file"):
             return self._get(name)
 
+    async def remove(self, name: str) -> None:
+        """Remove one body, file, or letters; no error where it is gone, or the name is empty."""
+        async with self._faults.at("content.remove"):
+            self.stored.pop(name, None)
+
     async def remove_all(self, account_id: str, connection_id: str) -> int:
         """Remove all that was kept for a connection, also what no message came to lead to; returns how much that was."""
         async with self._faults.at("content.remove_all"):

@@ -20,6 +20,8 @@ class FakeJournal:
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self._accepted: dict[tuple[str, str], AcceptedSend] = {}
+        self._expires: dict[tuple[str, str], datetime] = {}
+        self._emptied: defaultdict[str, int] = defaultdict(int)
         self._batches: VersionedRows[tuple[str, str], Batch] = VersionedRows()
         self._messages: VersionedRows[tuple[str, str], Message] = VersionedRows()
         self._threads: VersionedRows[tuple[str, str], Thread] = VersionedRows()
@@ -50,6 +52,7 @@ class FakeJournal:
             if (account_id, batch.batch_id) in self._batches or (message and not self._can_begin(message, thread)):
                 raise Conflict
             self._accepted[account_id, send.key] = send
+            self._expires[account_id, send.key] = expires_at
             self._batches.insert((account_id, batch.batch_id), batch)
             if message is not None:
                 self._begin(message, thread)
@@ -227,3 +230,45 @@ class FakeJournal:
             for batch in list(self._batches):
                 if (batch.account_id, batch.user_id) == (account_id, user_id) and batch.connection_id in connections:
                     self._batches.put((account_id, batch.batch_id), batch.blank())
+
+    async def next_account(self, after: str) -> str | None:
+        """The first account behind this one, in the order of their ids, that has anything here."""
+        async with self._faults.at("journal.next_account"):
+            rows = (*self._messages, *self._threads, *self._events, *self._batches)
+            accounts = {row.account_id for row in rows} | {account_id for account_id, _ in self._accepted}
+            return min((account_id for account_id in accounts if account_id > after), default=None)
+
+    async def messages_before(self, account_id: str, before: datetime, place: str) -> tuple[list[Message], str]:
+        """Some messages that happened before then, three at a time, and the place to go on from."""
+        async with self._faults.at("journal.messages_before"):
+            found = [m for m in self._messages if m.account_id == account_id and m.at < before]
+            behind = sorted((m for m in found if m.message_id > place), key=lambda m: m.message_id)
+            return behind[:3], behind[2].message_id if len(behind) > 3 else ""
+
+    async def batches(self, account_id: str, after: str, limit: int) -> list[Batch]:
+        """Batches in the order of their ids, from behind `after`."""
+        async with self._faults.at("journal.batches"):
+            found = [b for b in self._batches if b.account_id == account_id and b.batch_id > after]
+            return sorted(found, key=lambda batch: batch.batch_id)[:limit]
+
+    async def remove_batch(self, batch: Batch) -> None:
+        """Remove a batch; no error where it is gone."""
+        async with self._faults.at("journal.remove_batch"):
+            self._batches.remove((batch.account_id, batch.batch_id))
+
+    async def remove_keys(self, account_id: str, now: datetime) -> None:
+        """Remove the idempotency keys whose time is over."""
+        async with self._faults.at("journal.remove_keys"):
+            for key, expires_at in list(self._expires.items()):
+                if key[0] == account_id and expires_at < now:
+                    del self._expires[key], self._accepted[key]
+
+    async def emptied_to(self, account_id: str) -> int:
+        """Up to which number all events of the feed have been emptied, as far as that was kept."""
+        async with self._faults.at("journal.emptied_to"):
+            return self._emptied[account_id]
+
+    async def keep_emptied_to(self, account_id: str, sequence: int) -> None:
+        """Keep that all events up to this number have been emptied."""
+        async with self._faults.at("journal.keep_emptied_to"):
+            self._emptied[account_id] = sequence

@@ -102,7 +102,9 @@ class FakeMail:
         async with self._faults.at("mail.keys"):
             return self._item(connection, graph_id).seen
 
-    async def received_since(self, connection: Connection, since: datetime, limit: int) -> list[MailboxMessage]:
+    async def received_since(
+        self, connection: Connection, since: datetime, limit: int, skip: int = 0
+    ) -> list[MailboxMessage]:
         """Keys and addresses of the messages received since then (a whole second), the oldest first, at most `limit`."""
         await self._graph.let_in(connection)
         async with self._faults.at("mail.received_since"):
@@ -116,7 +118,7 @@ class FakeMail:
                 and item.seen.received_at is not None
                 and item.seen.received_at >= since
             ]
-            return [seen for _, _, seen in sorted(found, key=lambda place: place[:2])[:limit]]
+            return [seen for _, _, seen in sorted(found, key=lambda place: place[:2])[skip : skip + limit]]
 
     async def content(self, connection: Connection, graph_id: str) -> MailContent:
         """Body and list of files of a message that is ours."""

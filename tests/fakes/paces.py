@@ -1,5 +1,7 @@
 """Paces of mailboxes, in memory."""
 
+from collections.abc import AsyncIterator
+
 from sync.domain.pace import Pace
 from tests.fakes.faults import Faults
 from tests.fakes.versioned import VersionedRows
@@ -24,3 +26,17 @@ class FakePaces:
                 self._paces.insert(pace.mailbox, pace)
             else:
                 self._paces.replace(pace.mailbox, pace)
+
+    async def every(self) -> AsyncIterator[Pace]:
+        """The paces of all mailboxes."""
+        async with self._faults.at("paces.every"):
+            found = list(self._paces)
+        for pace in found:
+            yield pace
+
+    async def remove(self, pace: Pace) -> None:
+        """Remove it, unless it was changed since it was read."""
+        async with self._faults.at("paces.remove"):
+            current = self._paces.get(pace.mailbox)
+            if current is not None and current.version == pace.version:
+                self._paces.remove(pace.mailbox)

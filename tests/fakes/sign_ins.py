@@ -1,5 +1,8 @@
 """Sign-ins under way, in memory."""
 
+from collections.abc import AsyncIterator
+from datetime import datetime
+
 from sync.domain.sign_in import LastSignIn, SignIn
 from tests.fakes.faults import Faults
 from tests.fakes.versioned import VersionedRows
@@ -46,3 +49,22 @@ class FakeSignIns:
                 if (row.account_id, row.user_id) == (account_id, user_id):
                     self._rows.remove(row.sign_in_id)
             self._last.pop((account_id, user_id), None)
+
+    async def expired(self, before: datetime) -> AsyncIterator[SignIn]:
+        """Those of all users whose time was over before then."""
+        async with self._faults.at("sign_ins.expired"):
+            found = [row for row in self._rows if row.expires_at < before]
+        for sign_in in found:
+            yield sign_in
+
+    async def remove(self, sign_in: SignIn) -> None:
+        """Remove one; no error where it is gone."""
+        async with self._faults.at("sign_ins.remove"):
+            self._rows.remove(sign_in.sign_in_id)
+
+    async def ends(self) -> AsyncIterator[LastSignIn]:
+        """How the last sign-in of every user ended, where that is kept."""
+        async with self._faults.at("sign_ins.ends"):
+            found = list(self._last.values())
+        for last in found:
+            yield last

@@ -18,6 +18,7 @@ from sync.jobs import (
     MAILBOX_CATCH_UP,
     MAILBOX_WATCH,
     QUEUES,
+    RETENTION,
     BringBack,
     CatchUp,
     DeliverEvent,
@@ -25,6 +26,7 @@ from sync.jobs import (
     Job,
     MailChange,
     RedeliverEvents,
+    RemoveOld,
     SendMail,
     WatchMailbox,
 )
@@ -40,11 +42,11 @@ WRITTEN: list[tuple[Job, str, str]] = [
         MAILBOX_WATCH,
         '{"connection_id":"con_1","lifecycle":"missed","passed_on":false,"failing_since":""}',
     ),
-    (CatchUp("con_1"), MAILBOX_CATCH_UP, '{"connection_id":"con_1","since":"","page_size":50}'),
+    (CatchUp("con_1"), MAILBOX_CATCH_UP, '{"connection_id":"con_1","since":"","page_size":50,"skip":0}'),
     (
         CatchUp("con_1", "2026-11-23T09:30:12+00:00", 200),
         MAILBOX_CATCH_UP,
-        '{"connection_id":"con_1","since":"2026-11-23T09:30:12+00:00","page_size":200}',
+        '{"connection_id":"con_1","since":"2026-11-23T09:30:12+00:00","page_size":200,"skip":0}',
     ),
     (SendMail("acme", "msg_1"), MAIL_SENDS, '{"account_id":"acme","message_id":"msg_1"}'),
     (
@@ -61,6 +63,8 @@ WRITTEN: list[tuple[Job, str, str]] = [
     (BringBack(), CRM_UNDELIVERED, '{"again":false}'),
     (EraseUser("acme", "u1"), ERASURES, '{"account_id":"acme","user_id":"u1","again":false}'),
     (EraseUser("acme", "u1", again=True), ERASURES, '{"account_id":"acme","user_id":"u1","again":true}'),
+    (RemoveOld(), RETENTION, '{"account_id":"","stage":"","place":""}'),
+    (RemoveOld("acme", "events", "200"), RETENTION, '{"account_id":"acme","stage":"events","place":"200"}'),
 ]
 
 
@@ -85,8 +89,21 @@ def test_queue_messages_hold_ids_only() -> None:
     """Never mail: no job has a field that could hold any."""
     fields = {field.name for kind in JOB_OF_QUEUE.values() for field in dataclasses.fields(kind)}
     ids = {"account_id", "connection_id", "message_id", "event_id", "graph_id", "user_id", "batch_id"}
-    marks = {"tries", "lifecycle", "passed_on", "failing_since", "since", "page_size", "again"}
-    marks |= {"after", "through", "asked_at"}
+    marks = {
+        "tries",
+        "lifecycle",
+        "passed_on",
+        "failing_since",
+        "since",
+        "page_size",
+        "skip",
+        "again",
+        "stage",
+        "place",
+        "after",
+        "through",
+        "asked_at",
+    }
     assert fields <= ids | marks, "an id or a mark may stand in a queue message, nothing that a person wrote"
 
 
@@ -123,6 +140,7 @@ def test_an_older_message_is_understood() -> None:
         (EraseUser("acme", "u1"), EraseUser("acme", "u1", again=True), True),
         (EraseUser("acme", "u1"), EraseUser("acme", "u2"), False),
         (EraseUser("acme", "u1"), EraseUser("other", "u1"), False),
+        (RemoveOld("acme", "events"), RemoveOld("other", "messages", "x"), True),
     ],
 )
 def test_a_key_names_the_work(one: Job, other: Job, same: bool) -> None:

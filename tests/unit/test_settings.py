@@ -125,6 +125,7 @@ WRONG = {
     "FORWARDED_MESSAGES": ["yes", "Sync", "drop"],
     "NOTIFICATION_MODE": ["rich", "Basic", "x"],
     "OUTLOOK_MESSAGES_PER_MINUTE": ["0", "3601", "-1", "1.5", "thirty", "٣٠"],
+    "RETENTION_DAYS": ["0", "36501", "-1", "1.5", "30 days", "never", "٣٠"],
     "PROVIDER_ALLOWED_NETWORKS": ["10.0.0.0/33", "10.0.0.1/8", "mail.internal", "10.0.0.0/8;127.0.0.0/8", "fd00::/129"],
 }
 
@@ -169,6 +170,9 @@ RIGHT = [
     ("NOTIFICATION_MODE", "basic", "forwarded_messages", "sync"),
     ("OUTLOOK_MESSAGES_PER_MINUTE", "", "outlook_messages_per_minute", 30),
     ("OUTLOOK_MESSAGES_PER_MINUTE", "1", "outlook_messages_per_minute", 1),
+    ("RETENTION_DAYS", " ", "retention", None),
+    ("RETENTION_DAYS", "1", "retention", timedelta(days=1)),
+    ("RETENTION_DAYS", "36500", "retention", timedelta(days=36_500)),
     ("PROVIDER_ALLOWED_NETWORKS", " ", "provider_allowed_networks", ()),
     ("PROVIDER_ALLOWED_NETWORKS", "10.1.2.3", "provider_allowed_networks", (ip_network("10.1.2.3/32"),)),
     (

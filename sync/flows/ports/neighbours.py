@@ -39,8 +39,14 @@ class Mail(Protocol):
     async def keys(self, connection: Connection, graph_id: str) -> MailboxMessage:
         """Keys and addresses of a message, nothing else of it; raises Gone."""
 
-    async def received_since(self, connection: Connection, since: datetime, limit: int) -> list[MailboxMessage]:
-        """Keys and addresses of the messages received since then, of all folders, the oldest first, at most `limit`."""
+    async def received_since(
+        self, connection: Connection, since: datetime, limit: int, skip: int = 0
+    ) -> list[MailboxMessage]:
+        """
+        Keys and addresses of the messages received since then, of all folders, the oldest first, at most `limit`.
+
+        skip: so many are passed over, which shifts where mail is deleted meanwhile.
+        """
 
     async def content(self, connection: Connection, graph_id: str) -> MailContent:
         """Body and list of files of a message that is ours."""

@@ -39,6 +39,15 @@ class SignIns(Protocol):
     async def remove_of(self, account_id: str, user_id: str) -> None:
         """Remove all there is of this user's sign-ins."""
 
+    def expired(self, before: datetime) -> AsyncIterator[SignIn]:
+        """Those of all users whose time was over before then."""
+
+    async def remove(self, sign_in: SignIn) -> None:
+        """Remove one; no error where it is gone."""
+
+    def ends(self) -> AsyncIterator[LastSignIn]:
+        """How the last sign-in of every user ended, where that is kept."""
+
 
 class Connections(Protocol):
     """The current connection of each user, and who owned each connection there ever was."""
@@ -190,6 +199,31 @@ class Journal(Protocol):
     async def remove_message(self, message: Message) -> None:
         """Remove a message and its place in its thread; no error where it is gone."""
 
+    async def next_account(self, after: str) -> str | None:
+        """The first account behind this one, in the order of their ids, that has anything here."""
+
+    async def messages_before(self, account_id: str, before: datetime, place: str) -> tuple[list[Message], str]:
+        """
+        Some messages that happened before then, in the order of their ids, from a place on (empty: the beginning).
+
+        Also the place to go on from; empty: there are no more.
+        """
+
+    async def batches(self, account_id: str, after: str, limit: int) -> list[Batch]:
+        """Batches in the order of their ids, from behind `after`."""
+
+    async def remove_batch(self, batch: Batch) -> None:
+        """Remove a batch; no error where it is gone."""
+
+    async def remove_keys(self, account_id: str, now: datetime) -> None:
+        """Remove the idempotency keys whose time is over."""
+
+    async def emptied_to(self, account_id: str) -> int:
+        """Up to which number all events of the feed have been emptied, as far as that was kept."""
+
+    async def keep_emptied_to(self, account_id: str, sequence: int) -> None:
+        """Keep that all events up to this number have been emptied."""
+
     async def blank_batches(self, account_id: str, user_id: str, connections: Collection[str]) -> None:
         """
         Take everybody's names out of what was accepted of this user for these connections, and end what waits.
@@ -229,6 +263,12 @@ class Paces(Protocol):
     async def save(self, pace: Pace) -> None:
         """Insert it (no version) or replace the version read; raises Conflict."""
 
+    def every(self) -> AsyncIterator[Pace]:
+        """The paces of all mailboxes."""
+
+    async def remove(self, pace: Pace) -> None:
+        """Remove it, unless it was changed since it was read."""
+
 
 class Content(Protocol):
     """Large things, under generated names, kept for a connection."""
@@ -250,6 +290,9 @@ class Content(Protocol):
 
     async def file(self, name: str) -> bytes:
         """A stored file."""
+
+    async def remove(self, name: str) -> None:
+        """Remove one body, file, or letters; no error where it is gone, or the name is empty."""
 
     async def remove_all(self, account_id: str, connection_id: str) -> int:
         """Remove all that was kept for a connection, also what no message came to lead to; returns how much that was."""

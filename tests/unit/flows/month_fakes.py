@@ -92,12 +92,14 @@ class IndexedMail(FakeMail):
         self._stamped: dict[str, Item] = {}
         self._leaving: list[tuple[datetime, str]] = []
 
-    async def received_since(self, connection: Connection, since: datetime, limit: int) -> list[MailboxMessage]:
+    async def received_since(
+        self, connection: Connection, since: datetime, limit: int, skip: int = 0
+    ) -> list[MailboxMessage]:
         """As in a world with this mailbox alone."""
         everything = self._items
         self._items = self._of.get(connection.mailbox.identity, {})
         try:
-            return await super().received_since(connection, since, limit)
+            return await super().received_since(connection, since, limit, skip)
         finally:
             self._items = everything
 

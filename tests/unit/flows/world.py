@@ -19,6 +19,7 @@ from sync.domain.connection import Connection
 from sync.domain.event import Event
 from sync.domain.message import Contact, Message
 from sync.domain.outgoing import Outgoing, OutgoingFile
+from sync.domain.retention import Retention
 from sync.flows import receive
 from sync.flows.accept import Accept
 from sync.flows.batches import Batches
@@ -36,6 +37,7 @@ from sync.flows.pacing import Pacing
 from sync.flows.receive import Receive
 from sync.flows.reconnect import Reconnect
 from sync.flows.redeliver import Redelivery
+from sync.flows.retention import RemovingOld
 from sync.flows.send import Send
 from sync.flows.sender import Senders
 from sync.flows.settings_page import SettingsPage
@@ -54,6 +56,7 @@ from sync.jobs import (
     Job,
     MailChange,
     RedeliverEvents,
+    RemoveOld,
     SendBatch,
     SendMail,
     WatchMailbox,
@@ -216,6 +219,17 @@ class World:
         )
         self.deliver = Deliver(self.journal, self.webhooks, self.work, self.crm, self.endpoint, self.clock, lambda: 0.0)
         self.redelivery = Redelivery(self.journal, self.webhooks, self.work, self.endpoint, self.clock)
+        self.retention = RemovingOld(
+            rule=Retention(None),
+            connections=self.connections,
+            sign_ins=self.sign_ins,
+            anchors=self.anchors,
+            journal=self.journal,
+            content=self.content,
+            paces=self.paces,
+            work=self.work,
+            clock=self.clock,
+        )
         self.sweep = Sweep(self.work, self.clock)
         self.show = Show(self.connections, self.sign_in_ends, self.journal, self.content, self.work, self.batches)
         self.settings_page = SettingsPage(
@@ -308,6 +322,10 @@ class World:
         self.pacing = replace(self.pacing, per_minute=per_minute)
         self.bulk = replace(self.bulk, pacing=self.pacing)
 
+    def keeping_mail_for(self, mail: timedelta | None) -> None:
+        """As with RETENTION_DAYS."""
+        self.retention = replace(self.retention, rule=Retention(mail))
+
     # What makes it go.
 
     async def settle(self, within: timedelta = timedelta(hours=1)) -> None:
@@ -343,6 +361,8 @@ class World:
                 await self.redelivery.bring_back(job)
             case EraseUser():
                 await self.erase.go_on(job)
+            case RemoveOld():
+                await self.retention.go_on(job)
 
     async def _work_off(self, message: QueueMessage) -> None:
         message.visible_at = self.clock() + VISIBILITY_TIMEOUT
