@@ -85,6 +85,15 @@ async def http_delete_connection(req: func.HttpRequest, context: func.Context) -
     return api.answer(api.deleted_json(await end(api.account_of(req), api.user_of(req))))
 
 
+@app.route(route=f"{USER}/connection/explain", methods=["POST"])
+@api.endpoint
+async def http_explain(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api.models import ExplainRequest, read
+
+    account_id, user_id, body = api.account_of(req), api.user_of(req), read(ExplainRequest, api.json_body(req))
+    return api.answer(api.explanation_json(await flows.explain.explain(account_id, user_id, body.internet_message_id)))
+
+
 # The settings page: for the CRM to embed, then for the page itself, which proves itself with the token of its link.
 
 

@@ -26,6 +26,7 @@ How data moves. Rows are the truth, queue messages (in brackets) are wake-up poi
               attachment_rule -> journal -> [crm-deliveries]
     bounce    a delivery report among them -> flows/bounce -> graph_mail -> domain/delivery_report -> journal -> [crm-deliveries]
     catch up  [mailbox-catch-up] -> queue_mailbox_catch_up -> flows/catch_up -> graph_mail -> flows/receive.take
+    explain   CRM -> http_explain -> flows/explain -> graph_mail (keys only) -> flows/belonging -> domain/explanation => 200
     deliver   [crm-deliveries] -> queue_crm_delivery -> flows/deliver -> crm -> journal
     sweep     timer_sweep -> flows/sweep -> whatever is due and lost its wake-up is queued again
 

@@ -14,6 +14,7 @@ from sync.domain.batch import Batch
 from sync.domain.body import Body
 from sync.domain.connection import Connection, Erased
 from sync.domain.event import Event, Json, problem_json, rfc3339, whole_message_json
+from sync.domain.explanation import Explanation
 from sync.domain.message import Attachment, Message, Thread
 from sync.domain.notification import usable_validation_token
 from sync.domain.provider import Provider
@@ -192,6 +193,20 @@ def _in_batch_json(message: Message) -> Json:
         "to": [{"address": a.address, "name": a.name or None} for a in message.to],
     }
     return shown | ({"problem": problem_json(message)} if message.problem else {})
+
+
+def explanation_json(explanation: Explanation) -> Json:
+    """Why a message of the mailbox syncs, or does not: its keys, and nothing that it says."""
+    return {
+        "found": explanation.found,
+        "belongs": explanation.belongs,
+        "syncs": explanation.syncs,
+        "thread_id": explanation.thread_id or None,
+        "matched_by": explanation.matched_by,
+        "why": explanation.why,
+        "message_id": explanation.message_id or None,
+        "keys": [asdict(tried) for tried in explanation.keys],
+    }
 
 
 def deleted_json(connection: Connection) -> Json:

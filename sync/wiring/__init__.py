@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sync.flows.deliver import Deliver
     from sync.flows.disconnect import Disconnect
     from sync.flows.erase import Erase
+    from sync.flows.explain import Explain
     from sync.flows.outcome import Outcomes
     from sync.flows.pacing import Pacing
     from sync.flows.provider import ProviderSettings
@@ -286,6 +287,20 @@ class Wiring(Adapters):
         from sync.flows.show import Show
 
         return Show(self._connections, self.sign_in_ends, self._journal, self._content, self._work, self.batches)
+
+    @cached_property
+    def explain(self) -> "Explain":
+        """Why a message of a mailbox syncs, or does not."""
+        from sync.flows.explain import Explain
+
+        return Explain(
+            connections=self._connections,
+            anchors=self._anchors,
+            journal=self._journal,
+            mail=self._mail,
+            reconnect=self._reconnect,
+            forwarded_messages=self.settings.forwarded_messages,
+        )
 
     @cached_property
     def sweep(self) -> "Sweep":

@@ -27,6 +27,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", f"{USER}/connection"): "http_get_connection",
     ("PUT", f"{USER}/connection/default-sender"): "http_set_default_sender",
     ("DELETE", f"{USER}/connection"): "http_delete_connection",
+    ("POST", f"{USER}/connection/explain"): "http_explain",
     ("POST", f"{USER}/settings-page"): "http_open_settings_page",
     ("GET", "settings/email"): "http_settings_page",
     ("GET", "settings/assets/{name}"): "http_settings_asset",
@@ -56,7 +57,6 @@ ROUTES: dict[tuple[str, str], str] = {
 }
 #: Routes of the contract that the app does not serve yet. A route that it begins to serve moves up into `ROUTES`.
 NOT_SERVED_YET = {
-    ("POST", f"{USER}/connection/explain"),
     ("GET", "openapi.json"),
     ("GET", "docs"),
 }

@@ -42,6 +42,9 @@ class Mail(Protocol):
     async def received_since(self, connection: Connection, since: datetime, limit: int) -> list[MailboxMessage]:
         """Keys and addresses of the messages received since then, of all folders, the oldest first, at most `limit`."""
 
+    async def by_internet_message_id(self, connection: Connection, internet_message_id: str) -> list[MailboxMessage]:
+        """Keys and addresses of the messages with this Message-ID, of all folders; a mailbox can hold several copies."""
+
     async def content(self, connection: Connection, graph_id: str) -> MailContent:
         """Body and list of files of a message that is ours."""
 

@@ -31,6 +31,7 @@ from sync.flows.deliver import Deliver
 from sync.flows.disconnect import Disconnect
 from sync.flows.draft import Drafting
 from sync.flows.erase import Erase
+from sync.flows.explain import Explain
 from sync.flows.outcome import Outcomes
 from sync.flows.pacing import Pacing
 from sync.flows.receive import Receive
@@ -191,6 +192,14 @@ class World:
             forwarded_messages="sync",
         )
         self.catching_up = CatchingUp(self.connections, self.work, self.mail, self.receive, reconnect, self.clock)
+        self.explain = Explain(
+            connections=self.connections,
+            anchors=self.anchors,
+            journal=self.journal,
+            mail=self.mail,
+            reconnect=reconnect,
+            forwarded_messages="sync",
+        )
         self.deliver = Deliver(self.journal, self.work, self.crm, self.clock, lambda: 0.0)
         self.sweep = Sweep(self.work, self.clock)
         self.show = Show(self.connections, self.sign_in_ends, self.journal, self.content, self.work, self.batches)
