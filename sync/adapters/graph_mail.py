@@ -152,9 +152,10 @@ class GraphMail:
         url, total = opened.json()["uploadUrl"], len(file.content)
         try:
             for start in range(0, total, UPLOAD_PIECE_BYTES):
-                await self._graph.upload(url, file.content[start : start + UPLOAD_PIECE_BYTES], start, total)
+                piece = file.content[start : start + UPLOAD_PIECE_BYTES]
+                await self._graph.upload(connection, url, piece, start, total)
         except OutsideError:
-            await self._graph.cancel_upload(url)
+            await self._graph.cancel_upload(connection, url)
             raise
 
     async def remove_files(self, connection: Connection, draft_id: str) -> None:
