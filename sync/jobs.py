@@ -4,6 +4,7 @@ The queues and what stands in a queue message: ids only, never mail, so that a m
 A job's `key` names the piece of work, not the message: the same work queued twice has the same key.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Self
@@ -151,3 +152,19 @@ class EraseUser(Job):
 JOB_OF_QUEUE: dict[str, type[Job]] = {
     job.queue: job for job in (WatchMailbox, CatchUp, SendBatch, SendMail, MailChange, DeliverEvent, EraseUser)
 }
+
+
+def key_of(queue: str, text: str) -> str:
+    """The name of the piece of work that a queue message asks for; of one that can't be read, its own."""
+    try:
+        return JOB_OF_QUEUE[queue].from_json(text).key
+    except (ValueError, TypeError, AttributeError):
+        return f"{queue}|unreadable|{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def ids_of(queue: str, text: str) -> dict[str, object]:
+    """What a queue message asks for, as its ids; nothing of one that can't be read."""
+    try:
+        return asdict(JOB_OF_QUEUE[queue].from_json(text))
+    except (ValueError, TypeError, AttributeError):
+        return {}

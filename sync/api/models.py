@@ -110,6 +110,12 @@ class ExplainRequest(_Body):
     internet_message_id: Annotated[str, Field(min_length=1, max_length=998), AfterValidator(_one_line)]
 
 
+class ReplayRequest(_Body):
+    """`POST /v1/poison/replay`."""
+
+    queue: Annotated[str, Field(max_length=63)] | None = None
+
+
 class SettingsPageRequest(_Body):
     """`POST …/settings-page`."""
 

@@ -7,12 +7,14 @@ Flows are imported where they are built, as adapters are, so that a cold start p
 import logging
 import random
 import secrets
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sync import settings
 from sync.domain.connection import Connection, DefaultSender
 from sync.wiring.adapters import Adapters, now
+from sync.wiring.noting import QueueFunction, noting
 
 if TYPE_CHECKING:
     from sync.flows.accept import Accept
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from sync.flows.explain import Explain
     from sync.flows.outcome import Outcomes
     from sync.flows.pacing import Pacing
+    from sync.flows.poison import Poisons
     from sync.flows.provider import ProviderSettings
     from sync.flows.receive import Receive
     from sync.flows.reconnect import Reconnect
@@ -286,7 +289,9 @@ class Wiring(Adapters):
         """What the CRM can look up."""
         from sync.flows.show import Show
 
-        return Show(self._connections, self.sign_in_ends, self._journal, self._content, self._work, self.batches)
+        return Show(
+            self._connections, self.sign_in_ends, self._journal, self._content, self._work, self.batches, self.poisons
+        )
 
     @cached_property
     def explain(self) -> "Explain":
@@ -308,6 +313,17 @@ class Wiring(Adapters):
         from sync.flows.sweep import Sweep
 
         return Sweep(self._work, now)
+
+    @cached_property
+    def poisons(self) -> "Poisons":
+        """Work that failed."""
+        from sync.flows.poison import Poisons
+
+        return Poisons(self._poison, now)
+
+    def noting(self, queue: str) -> Callable[[QueueFunction], QueueFunction]:
+        """A decorator of the function that works on this queue."""
+        return noting(lambda: self.poisons, queue)
 
     # What several of them share.
 

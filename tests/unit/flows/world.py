@@ -34,6 +34,7 @@ from sync.flows.erase import Erase
 from sync.flows.explain import Explain
 from sync.flows.outcome import Outcomes
 from sync.flows.pacing import Pacing
+from sync.flows.poison import Poisons
 from sync.flows.receive import Receive
 from sync.flows.reconnect import Reconnect
 from sync.flows.send import Send
@@ -58,6 +59,7 @@ from tests.fakes.journal import FakeJournal
 from tests.fakes.mail import Change, FakeMail, Identity
 from tests.fakes.paces import FakePaces
 from tests.fakes.people import People
+from tests.fakes.poison import FakePoison
 from tests.fakes.providers import FakeProviders
 from tests.fakes.sealing import FakeSealing
 from tests.fakes.sign_ins import FakeSignIns
@@ -202,7 +204,11 @@ class World:
         )
         self.deliver = Deliver(self.journal, self.work, self.crm, self.clock, lambda: 0.0)
         self.sweep = Sweep(self.work, self.clock)
-        self.show = Show(self.connections, self.sign_in_ends, self.journal, self.content, self.work, self.batches)
+        self.poison = FakePoison(self.work, self.faults)
+        self.poisons = Poisons(self.poison, self.clock)
+        self.show = Show(
+            self.connections, self.sign_in_ends, self.journal, self.content, self.work, self.batches, self.poisons
+        )
         self.settings_page = SettingsPage(
             connections=self.connections,
             connect=self.connect,
