@@ -24,6 +24,8 @@ from sync.jobs import POISON_SUFFIX
 #: What is being moved is hidden from others for so long.
 MOVING_S = 60
 PAGE = 32
+#: So many messages of a poison queue are looked at in one go; the others have their turn the next time.
+MAX_LOOKED_AT = 1_000
 #: A message that lives longer than this was put to stay for ever (it says the year 9999).
 FOR_EVER = timedelta(days=365)
 
@@ -82,19 +84,20 @@ class PoisonQueues:
     async def keep(self, queue: str) -> int:
         """Put those of the poison queue that would expire anew, so that they never do; how many that were."""
         client = self._client(queue + POISON_SUFFIX)
-        kept, staying = 0, []
-        while page := await self._taken(client, PAGE):
+        kept, hidden = 0, []
+        while len(hidden) < MAX_LOOKED_AT and (page := await self._taken(client, PAGE)):
             for message in page:
                 if message.expires_on is None or message.expires_on - datetime.now(UTC) > FOR_EVER:
-                    staying.append(message)
+                    hidden.append(message)
                     continue
-                # As long as this look lasts, it must not be met again.
-                await client.send_message(message.content, visibility_timeout=MOVING_S, time_to_live=NEVER_EXPIRES)
+                # Hidden as long as this look lasts, so that it is not met again.
+                stays = await client.send_message(
+                    message.content, visibility_timeout=MOVING_S, time_to_live=NEVER_EXPIRES
+                )
                 await _deleted(client, message)
+                hidden.append(stays)
                 kept += 1
-            if len(staying) + kept >= PAGE * PAGE:
-                break
-        for message in staying:
+        for message in hidden:
             with contextlib.suppress(ResourceNotFoundError):
                 await client.update_message(message, visibility_timeout=0)
         return kept

@@ -79,4 +79,5 @@ async def test_poison_that_is_kept_never_expires(stores: Stores) -> None:
     assert await poison.keep(QUEUE) == 3
     assert await stores.expiring(QUEUE) == 0
     assert (await stores.work().waiting())[f"{QUEUE}-poison"] == 3
+    assert sorted(m.text for m in await poison.peek(QUEUE, 32)) == sorted(job.to_json() for job in JOBS[:3])
     assert await poison.keep(QUEUE) == 0
