@@ -84,7 +84,8 @@ class PoisonQueues:
     async def keep(self, queue: str) -> int:
         """Put those of the poison queue that would expire anew, so that they never do; how many that were."""
         client = self._client(queue + POISON_SUFFIX)
-        kept, hidden = 0, []
+        kept = 0
+        hidden: list[QueueMessage] = []
         while len(hidden) < MAX_LOOKED_AT and (page := await self._taken(client, PAGE)):
             for message in page:
                 if message.expires_on is None or message.expires_on - datetime.now(UTC) > FOR_EVER:
