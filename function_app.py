@@ -85,6 +85,15 @@ async def http_delete_connection(req: func.HttpRequest, context: func.Context) -
     return api.answer(api.deleted_json(await end(api.account_of(req), api.user_of(req))))
 
 
+@app.route(route=f"{USER}/connection/explain", methods=["POST"])
+@api.endpoint
+async def http_explain(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api.models import ExplainRequest, read
+
+    account_id, user_id, body = api.account_of(req), api.user_of(req), read(ExplainRequest, api.json_body(req))
+    return api.answer(api.explanation_json(await flows.explain.explain(account_id, user_id, body.internet_message_id)))
+
+
 # The settings page: for the CRM to embed, then for the page itself, which proves itself with the token of its link.
 
 
@@ -299,6 +308,15 @@ async def http_status(req: func.HttpRequest, context: func.Context) -> func.Http
     return api.answer(api.status_json(*await flows.show.status()))
 
 
+@app.route(route="v1/poison/replay", methods=["POST"])
+@api.endpoint
+async def http_replay_poison(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api.models import ReplayRequest, read
+
+    body = read(ReplayRequest, api.json_body(req) if req.get_body() else {})
+    return api.answer(api.put_back_json(await flows.poisons.put_back(body.queue)))
+
+
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @api.endpoint
 async def http_health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
@@ -336,31 +354,37 @@ async def http_graph_lifecycle(
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.MAILBOX_WATCH, connection=STORAGE)
+@flows.noting(jobs.MAILBOX_WATCH)
 async def queue_mailbox_watch(msg: func.QueueMessage) -> None:
     await flows.watch.keep(jobs.WatchMailbox.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.MAILBOX_CATCH_UP, connection=STORAGE)
+@flows.noting(jobs.MAILBOX_CATCH_UP)
 async def queue_mailbox_catch_up(msg: func.QueueMessage) -> None:
     await flows.catching_up.look_through(jobs.CatchUp.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.MAIL_BATCHES, connection=STORAGE)
+@flows.noting(jobs.MAIL_BATCHES)
 async def queue_mail_batch(msg: func.QueueMessage) -> None:
     await flows.bulk.go_on(jobs.SendBatch.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.MAIL_SENDS, connection=STORAGE)
+@flows.noting(jobs.MAIL_SENDS)
 async def queue_mail_send(msg: func.QueueMessage) -> None:
     await flows.send.deliver(jobs.SendMail.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.MAIL_CHANGES, connection=STORAGE)
+@flows.noting(jobs.MAIL_CHANGES)
 async def queue_mail_change(msg: func.QueueMessage) -> None:
     await flows.receive.fetch(jobs.MailChange.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.CRM_DELIVERIES, connection=STORAGE)
+@flows.noting(jobs.CRM_DELIVERIES)
 async def queue_crm_delivery(msg: func.QueueMessage) -> None:
     await flows.deliver.deliver(jobs.DeliverEvent.from_json(msg.get_body().decode()))
 
@@ -376,6 +400,7 @@ async def queue_crm_undelivered(msg: func.QueueMessage) -> None:
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.ERASURES, connection=STORAGE)
+@flows.noting(jobs.ERASURES)
 async def queue_erasure(msg: func.QueueMessage) -> None:
     await flows.erase.go_on(jobs.EraseUser.from_json(msg.get_body().decode()))
 
@@ -393,3 +418,8 @@ async def timer_remove_old(timer: func.TimerRequest) -> None:
 @app.timer_trigger(arg_name="timer", schedule="0 * * * * *")
 async def timer_sweep(timer: func.TimerRequest) -> None:
     await flows.sweep.sweep()
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 17 * * * *")
+async def timer_poison(timer: func.TimerRequest) -> None:
+    await flows.poisons.keep()

@@ -33,7 +33,11 @@ How data moves. Rows are the truth, queue messages (in brackets) are wake-up poi
               operator -> http_enable_webhook -> flows/webhook -> webhooks -> [crm-undelivered]   => 200
               [crm-undelivered] -> queue_crm_undelivered -> flows/redeliver -> journal -> [crm-deliveries]
     remove    timer_remove_old -> [retention] -> queue_remove_old -> flows/retention -> domain/retention -> what is old goes
+    explain   CRM -> http_explain -> flows/explain -> graph_mail (keys only) -> flows/belonging -> domain/explanation => 200
     sweep     timer_sweep -> flows/sweep -> whatever is due and lost its wake-up is queued again
+    poison    a queue function raises -> wiring/noting -> flows/poison -> domain/failure -> poison (table failures)
+              CRM -> http_status | http_replay_poison -> flows/poison -> poison (queues)        => 200
+              timer_poison -> flows/poison.keep -> poison (queues): what was given up never expires
 
 Who may import whom (tests/unit/test_import_rule.py holds us to it):
 

@@ -4,6 +4,7 @@ The queues and what stands in a queue message: ids only, never mail, so that a m
 A job's `key` names the piece of work, not the message: the same work queued twice has the same key.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Self
@@ -236,3 +237,19 @@ JOB_OF_QUEUE: dict[str, type[Job]] = {
         RemoveOld,
     )
 }
+
+
+def key_of(queue: str, text: str) -> str:
+    """The name of the piece of work that a queue message asks for; of one that can't be read, its own."""
+    try:
+        return JOB_OF_QUEUE[queue].from_json(text).key
+    except (ValueError, TypeError, AttributeError):
+        return f"{queue}|unreadable|{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def ids_of(queue: str, text: str) -> dict[str, object]:
+    """What a queue message asks for, as its ids; nothing of one that can't be read."""
+    try:
+        return asdict(JOB_OF_QUEUE[queue].from_json(text))
+    except (ValueError, TypeError, AttributeError):
+        return {}

@@ -6,7 +6,6 @@ https://learn.microsoft.com/graph/throttling. A read may be repeated on anything
 sure that nothing was done, so everything else that is not clear is `Unclear`.
 """
 
-import asyncio
 import base64
 import contextlib
 import logging
@@ -19,15 +18,13 @@ from typing import Any, Protocol
 
 import httpx
 
+from sync.adapters.mailbox_room import Identity, MailboxRooms
 from sync.domain import trouble
 from sync.domain.connection import Connection
 from sync.domain.errors import Declined, Gone, ReconnectNeeded, Throttled, Unclear
 
 log = logging.getLogger(__name__)
 
-#: Graph runs at most so many requests to one mailbox at a time, for each app
-#: (https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits).
-MAX_REQUESTS_PER_MAILBOX = 4
 #: Seconds for a whole answer to arrive; uploads and downloads of 4 MB included.
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 RETRY_AFTER_UNSAID = timedelta(seconds=10)
@@ -46,11 +43,13 @@ class AccessTokens(Protocol):
 class GraphClient:
     """Requests to Graph at `base_url` (with the version, without a trailing slash)."""
 
-    def __init__(self, http: httpx.AsyncClient, base_url: str, tokens: AccessTokens) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, base_url: str, tokens: AccessTokens, rooms: MailboxRooms | None = None
+    ) -> None:
         self._http = http
         self._base_url = base_url
         self._tokens = tokens
-        self._places: dict[tuple[str, str], asyncio.Semaphore] = {}
+        self._rooms = rooms if rooms is not None else MailboxRooms()
 
     async def request(
         self,
@@ -79,11 +78,13 @@ class GraphClient:
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[httpx.Response]:
         """As `request`, with the body of a success unread."""
-        async with self._place(connection):
+        mailbox = connection.mailbox.identity
+        async with self._rooms.place(mailbox):
             token = await self._tokens.access_token(connection)
             for more_tokens in (2, 1, 0):
                 sent = {"Authorization": f"Bearer {token}", "Prefer": IMMUTABLE_IDS, **(headers or {})}
                 async with self._sent(method, path, params, json, sent) as response:
+                    self._heed(mailbox, response)
                     if response.status_code == 401 and more_tokens:
                         # The first other one may be another worker's, and as little good; the next is a new one then.
                         claims = claims_challenge(response.headers.get_list("WWW-Authenticate"))
@@ -98,7 +99,7 @@ class GraphClient:
                             raise Unclear(f"the answer broke off: {type(error).__name__}") from error
                         return
                     await _read(response)
-                    await self._raise_if_shut_out(response, token)
+                    await self._raise_if_shut_out(mailbox, response, token)
                     _raise_for(response)
 
     async def request_with(
@@ -111,41 +112,51 @@ class GraphClient:
                 _raise_for(response)
             return response
 
-    async def upload(self, url: str, content: bytes, start: int, total: int) -> None:
+    async def upload(self, connection: Connection, url: str, content: bytes, start: int, total: int) -> None:
         """One piece of a file to an upload session's address, which carries its own authority."""
         end = start + len(content) - 1
         headers = {"Content-Range": f"bytes {start}-{end}/{total}", "Content-Type": "application/octet-stream"}
-        try:
-            response = await self._http.put(url, content=content, headers=headers, timeout=TIMEOUT)
-        except httpx.HTTPError as error:
-            raise Unclear(f"no answer to an upload: {type(error).__name__}") from error
+        mailbox = connection.mailbox.identity
+        async with self._rooms.place(mailbox):
+            try:
+                response = await self._http.put(url, content=content, headers=headers, timeout=TIMEOUT)
+            except httpx.HTTPError as error:
+                raise Unclear(f"no answer to an upload: {type(error).__name__}") from error
+            self._heed(mailbox, response)
         if response.status_code == 401:
             # About the address, which carries its own authority, not about the user's sign-in.
             raise Unclear("the upload session has ended")
         if not response.is_success:
             _raise_for(response)
 
-    async def cancel_upload(self, url: str) -> None:
+    async def cancel_upload(self, connection: Connection, url: str) -> None:
         """
-        End an upload session, if it is still there; one that can't be reached ends by itself when its time is over.
+        End an upload session, if it is still there; one that can't be reached, or not now, ends by itself when its time is over.
 
         https://learn.microsoft.com/graph/outlook-large-attachments#cancel-an-upload-session
         """
-        with contextlib.suppress(httpx.HTTPError):
-            await self._http.delete(url, timeout=TIMEOUT)
+        mailbox = connection.mailbox.identity
+        with contextlib.suppress(httpx.HTTPError, Throttled):
+            async with self._rooms.place(mailbox):
+                self._heed(mailbox, await self._http.delete(url, timeout=TIMEOUT))
 
-    async def _raise_if_shut_out(self, response: httpx.Response, token: str) -> None:
+    async def _raise_if_shut_out(self, mailbox: Identity, response: httpx.Response, token: str) -> None:
         """A 403 may be about one item, or the permission was withdrawn: then the inbox is closed to us too."""
         code, message = _error_of(response)
         if not trouble.maybe_without_consent(response.status_code, code):
             return
         async with self._sent("GET", INBOX, {"$select": "id"}, None, {"Authorization": f"Bearer {token}"}) as inbox:
+            self._heed(mailbox, inbox)
             if inbox.status_code == 403:
                 raise ReconnectNeeded(message, cause=code, reason="consent_withdrawn")
 
-    def _place(self, connection: Connection) -> asyncio.Semaphore:
-        identity = connection.mailbox.identity
-        return self._places.setdefault(identity, asyncio.Semaphore(MAX_REQUESTS_PER_MAILBOX))
+    def _heed(self, mailbox: Identity, response: httpx.Response) -> None:
+        """Where Graph says when to come back, nothing more is asked of the mailbox until then."""
+        wait = retry_after(response.headers.get("Retry-After"))
+        if response.status_code == 429:
+            self._rooms.close(mailbox, wait or RETRY_AFTER_UNSAID)
+        elif response.status_code == 503 and wait:
+            self._rooms.close(mailbox, wait)
 
     @contextlib.asynccontextmanager
     async def _sent(

@@ -60,6 +60,12 @@ class GraphMail:
         found = await self._graph.request(connection, "GET", "/me/messages", params=params)
         return [shapes.mailbox_message(m) for m in found.json()["value"]]
 
+    async def by_internet_message_id(self, connection: Connection, internet_message_id: str) -> list[MailboxMessage]:
+        """Keys and addresses of the messages with this Message-ID, of all folders; a mailbox can hold several copies."""
+        params = shapes.message_id_query(internet_message_id)
+        found = await self._graph.request(connection, "GET", "/me/messages", params=params)
+        return [shapes.mailbox_message(m) for m in found.json()["value"]]
+
     async def content(self, connection: Connection, graph_id: str) -> MailContent:
         """Body and list of files of a message that is ours."""
         found = await self._graph.request(connection, "GET", _message(graph_id), params=shapes.CONTENT_QUERY)
@@ -148,9 +154,10 @@ class GraphMail:
         url, total = opened.json()["uploadUrl"], len(file.content)
         try:
             for start in range(0, total, UPLOAD_PIECE_BYTES):
-                await self._graph.upload(url, file.content[start : start + UPLOAD_PIECE_BYTES], start, total)
+                piece = file.content[start : start + UPLOAD_PIECE_BYTES]
+                await self._graph.upload(connection, url, piece, start, total)
         except OutsideError:
-            await self._graph.cancel_upload(url)
+            await self._graph.cancel_upload(connection, url)
             raise
 
     async def remove_files(self, connection: Connection, draft_id: str) -> None:

@@ -48,6 +48,12 @@ def stamped_query(stamp: str) -> dict[str, str]:
     }
 
 
+def message_id_query(internet_message_id: str) -> dict[str, str]:
+    """The query that finds the copies of the message with this Message-ID."""
+    value = internet_message_id.replace("'", "''")
+    return {**KEYS_QUERY, "$filter": f"internetMessageId eq '{value}'", "$top": "10"}
+
+
 def since_query(since: datetime, limit: int, skip: int = 0) -> dict[str, str]:
     """The query that lists keys by time of receipt. What is sorted by has to be filtered by, too (else InefficientFilter)."""
     return {

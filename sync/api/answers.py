@@ -1,7 +1,7 @@
 """Writing an answer: the contract's JSON shapes, a file's bytes, and what Graph wants to hear."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from http import HTTPStatus
@@ -14,6 +14,8 @@ from sync.domain.batch import Batch
 from sync.domain.body import Body
 from sync.domain.connection import Connection, Erased
 from sync.domain.event import Answer, Event, Json, problem_json, rfc3339, whole_message_json
+from sync.domain.explanation import Explanation
+from sync.domain.failure import Poisoned
 from sync.domain.message import Attachment, Message, Thread
 from sync.domain.notification import usable_validation_token
 from sync.domain.provider import Provider
@@ -223,19 +225,42 @@ def _in_batch_json(message: Message) -> Json:
     return shown | ({"problem": problem_json(message)} if message.problem else {})
 
 
+def explanation_json(explanation: Explanation) -> Json:
+    """Why a message of the mailbox syncs, or does not: its keys, and nothing that it says."""
+    return {
+        "found": explanation.found,
+        "belongs": explanation.belongs,
+        "syncs": explanation.syncs,
+        "thread_id": explanation.thread_id or None,
+        "matched_by": explanation.matched_by,
+        "why": explanation.why,
+        "message_id": explanation.message_id or None,
+        "keys": [asdict(tried) for tried in explanation.keys],
+    }
+
+
 def deleted_json(connection: Connection) -> Json:
     """The answer to a delete."""
     return {"connection_id": connection.connection_id, "erased": asdict(connection.erased or Erased())}
 
 
-def status_json(waiting: Mapping[str, int], connections: Mapping[str, int]) -> Json:
+def status_json(waiting: Mapping[str, int], connections: Mapping[str, int], poison: Sequence[Poisoned]) -> Json:
     """How the app is doing."""
     queues = {
         name: {"waiting": count, "poison": waiting.get(f"{name}-poison", 0)}
         for name, count in waiting.items()
         if not name.endswith("-poison")
     }
-    return {"queues": queues, "connections": dict(connections)}
+    shown = [
+        {"queue": p.queue, "job": dict(p.job), "since": rfc3339(p.since), "reason": p.reason, "tries": p.tries}
+        for p in poison
+    ]
+    return {"queues": queues, "connections": dict(connections), "poison": shown}
+
+
+def put_back_json(counts: Mapping[str, int]) -> Json:
+    """How much was put back to each queue."""
+    return {"replayed": sum(counts.values()), "queues": dict(counts)}
 
 
 def file(attachment: Attachment, content: bytes) -> func.HttpResponse:

@@ -44,6 +44,12 @@ def _address(value: str) -> str:
         raise ValueError(f"This is no email address: {error}") from error
 
 
+def _one_line(value: str) -> str:
+    if has_control_characters(value) or not value.strip():
+        raise ValueError("This is no Message-ID, as <CAD1x@mail.customer.example>.")
+    return value
+
+
 def _bytes(value: str) -> str:
     try:
         base64.b64decode(value, validate=True)
@@ -96,6 +102,18 @@ class CompleteRequest(_Body):
     """`POST …/connection/complete`."""
 
     completion_code: Annotated[str, Field(max_length=200)]
+
+
+class ExplainRequest(_Body):
+    """`POST …/connection/explain`."""
+
+    internet_message_id: Annotated[str, Field(min_length=1, max_length=998), AfterValidator(_one_line)]
+
+
+class ReplayRequest(_Body):
+    """`POST /v1/poison/replay`."""
+
+    queue: Annotated[str, Field(max_length=63)] | None = None
 
 
 class SettingsPageRequest(_Body):

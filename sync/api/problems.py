@@ -7,7 +7,6 @@ Nothing personal is logged: ids, codes and places in the code only.
 import functools
 import json
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +16,7 @@ import azure.functions as func
 from sync.api.answers import SAFE_HEADERS
 from sync.api.browser import page
 from sync.domain import errors
+from sync.domain.failure import reason_of
 from sync.domain.sender_rule import FromNotAllowed
 
 log = logging.getLogger(__name__)
@@ -150,12 +150,4 @@ def _answer_error(error: Exception, request_id: str) -> func.HttpResponse:
 
 def _log_failure(error: Exception, request_id: str) -> None:
     """Where it happened and what kind it is; never the exception's words, which may hold addresses, codes or tokens."""
-    places = [
-        f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    log.error(
-        "request failed: %s at %s",
-        type(error).__name__,
-        " < ".join(reversed(places[-6:])),
-        extra={"request_id": request_id},
-    )
+    log.error("request failed: %s", reason_of(error), extra={"request_id": request_id})

@@ -16,7 +16,7 @@ wrote or got the message must be known to the thread, besides the mailbox's owne
 Everything here is a function of its arguments.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -103,6 +103,28 @@ def threads_of_report(keys: ThreadKeys, anchors: Iterable[Anchor]) -> list[str]:
         threads += [found.get(("message_id", reference)) for reference in reversed(keys.references)]
         threads.append(found.get(("conversation", keys.conversation_id)))
     return list(dict.fromkeys(thread for thread in threads if thread is not None))
+
+
+def decide_on_report(keys: ThreadKeys, anchors: Iterable[Anchor], held: Collection[str]) -> Verdict:
+    """
+    Decide which thread a delivery report may be about. `held`: those of the threads its keys lead to that are the connection's.
+
+    What matched is as `threads_of_report` has it: subject and people are not asked for.
+    """
+    found = {(a.kind, a.value): a.thread_id for a in anchors}
+    threads = [
+        thread for thread in threads_of_report(keys, [Anchor(*k, t) for k, t in found.items()]) if thread in held
+    ]
+    tried: list[Tried] = []
+    for kind, value in keys_to_look_up(keys):
+        matched = found.get((kind, value)) in threads
+        tried.append(
+            Tried(kind, value, matched, f"it leads to {'a' if matched else 'no'} thread that a report can be about")
+        )
+    if not threads:
+        return DoesNotBelong(tuple(tried), "no key leads to a thread begun from the CRM")
+    matched_by = next(t.kind for t in tried if t.matched and found[t.kind, t.value] == threads[0])
+    return Belongs(threads[0], matched_by, tuple(tried))
 
 
 def decide(

@@ -12,13 +12,14 @@ Each step can be done again, so a crash is followed by the same steps.
 
 from dataclasses import dataclass, replace
 
-from sync.domain import bounce_words, delivery_report, ids, thread_rule
+from sync.domain import bounce_words, delivery_report, ids
 from sync.domain.connection import Connection
 from sync.domain.delivery_report import MAX_REPORT_BYTES, DeliveryReport
 from sync.domain.errors import Conflict
 from sync.domain.event import message_event
 from sync.domain.mail import MailboxMessage
 from sync.domain.message import Bounce, Message, Status, bounced
+from sync.flows.belonging import judge_report
 from sync.flows.deliver import tell
 from sync.flows.ports import Anchors, Clock, Connections, Content, Journal, Mail, Work
 
@@ -41,7 +42,7 @@ class Bounces:
 
     async def take(self, connection: Connection, mail: MailboxMessage) -> bool:
         """Take one report; whether it is about an email of ours. Raises TooEarly and the OutsideError family."""
-        if not await self._leads_to_a_thread(connection, mail):
+        if (await judge_report(self.anchors, self.journal, connection, mail)).thread is None:
             return False
         mime = await self.mail.mime(connection, mail.graph_id, MAX_REPORT_BYTES)
         report = delivery_report.parse(mime) if mime is not None else None
@@ -54,14 +55,6 @@ class Bounces:
             return False
         await self.anchors.remember(connection.connection_id, mail.graph_id, message.message_id)
         return True
-
-    async def _leads_to_a_thread(self, connection: Connection, mail: MailboxMessage) -> bool:
-        anchors = await self.anchors.find(connection.connection_id, thread_rule.keys_to_look_up(mail.keys))
-        for thread_id in thread_rule.threads_of_report(mail.keys, anchors):
-            thread = await self.journal.thread(connection.account_id, thread_id)
-            if thread is not None and thread.connection_id == connection.connection_id:
-                return True
-        return False
 
     async def _about(self, connection: Connection, report: DeliveryReport) -> Message | None:
         """Our email that it is about: sent from the CRM, or written in Outlook within a thread."""

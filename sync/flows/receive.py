@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
-from sync.domain import attachment_rule, ids, thread_rule
+from sync.domain import attachment_rule, ids
 from sync.domain.attachment_rule import SkipReason
 from sync.domain.body import Body
 from sync.domain.connection import Connection, State
@@ -27,11 +27,13 @@ from sync.domain.errors import (
     Unclear,
 )
 from sync.domain.event import Event, message_event
+from sync.domain.explanation import withheld
 from sync.domain.mail import MailboxMessage, MailFile
-from sync.domain.message import Attachment, Message, Status, Thread, found_in_mailbox
+from sync.domain.message import Attachment, Message, Thread, found_in_mailbox
 from sync.domain.notification import read_changes
 from sync.domain.retry import OPERATOR_NEEDS
 from sync.domain.thread_rule import Belongs, anchors_of
+from sync.flows.belonging import judge, sent_from_crm
 from sync.flows.bounce import Bounces, TooEarly
 from sync.flows.deliver import tell
 from sync.flows.outcome import Outcomes
@@ -133,13 +135,13 @@ class Receive:
             return False
         if mail.report:
             return await self.bounces.take(connection, mail)
-        by_its_id = await self.anchors.message_of(connection.connection_id, mail.keys.internet_message_id)
-        if by_its_id is not None and await self.journal.message(connection.account_id, by_its_id) is None:
-            return False  # another copy of an email from the CRM that retention has removed
-        sent = await self._sent_from_crm(connection, mail, by_its_id)
+        sent = await sent_from_crm(self.anchors, self.journal, connection, mail)
         if sent is not None:
             await self.outlook.confirm(sent, mail)
             return False
+        by_its_id = await self.anchors.message_of(connection.connection_id, mail.keys.internet_message_id)
+        if by_its_id is not None and await self.journal.message(connection.account_id, by_its_id) is None:
+            return False  # another copy of an email from the CRM that retention has removed
         return await self._sync_if_ours(connection, mail)
 
     async def _needs_nothing(self, connection: Connection, known_as: str) -> bool:
@@ -162,34 +164,12 @@ class Receive:
             log.info("its body is gone: it is being removed", extra={"message_id": message_id})
         return True
 
-    async def _sent_from_crm(
-        self, connection: Connection, mail: MailboxMessage, by_its_id: str | None
-    ) -> Message | None:
-        """The CRM's message of which this is the copy in Sent Items: by our stamp, or by the message id of its draft."""
-        for message_id in filter(None, (mail.stamp, by_its_id)):
-            message = await self.journal.message(connection.account_id, message_id)
-            if message is None or message.connection_id != connection.connection_id or message.origin != "crm":
-                continue
-            # A user can send a copy of our email again from Outlook: the stamp goes along, but it is another email.
-            left = message.status in (Status.SENT, Status.BOUNCED)
-            if not left or message.internet_message_id == mail.keys.internet_message_id:
-                return message
-        return None
-
     async def _sync_if_ours(self, connection: Connection, mail: MailboxMessage) -> bool:
-        anchors = await self.anchors.find(connection.connection_id, thread_rule.keys_to_look_up(mail.keys))
-        found = [await self._thread(connection, thread_id) for thread_id in {a.thread_id for a in anchors}]
-        threads = {thread.thread_id: thread for thread in found if thread is not None}
-        verdict = thread_rule.decide(
-            mail,
-            [a for a in anchors if a.thread_id in threads],
-            own_addresses=connection.mailbox.own_addresses,
-            known_to_thread={t.thread_id: t.participants for t in threads.values()},
-        )
-        if not isinstance(verdict, Belongs):
+        judged = await judge(self.anchors, self.journal, connection, mail)
+        verdict, thread = judged.verdict, judged.thread
+        if not isinstance(verdict, Belongs) or thread is None:
             return False
-        thread = threads[verdict.thread_id]
-        if self.forwarded_messages == "withhold" and not thread.involves_contact(mail.participants):
+        if withheld(mail, thread, self.forwarded_messages):
             return False
         message_id = ids.mailbox_message_id(connection.connection_id, mail.keys.internet_message_id, mail.graph_id)
         if await self._told_before(connection, message_id):
@@ -224,11 +204,6 @@ class Receive:
                 await self.content.remove(name)
             return False
         return True
-
-    async def _thread(self, connection: Connection, thread_id: str) -> Thread | None:
-        """The thread, as long as this connection holds it."""
-        thread = await self.journal.thread(connection.account_id, thread_id)
-        return thread if thread is not None and thread.connection_id == connection.connection_id else None
 
     async def _attachment(
         self, connection: Connection, mail: MailboxMessage, file: MailFile, attachment_id: str

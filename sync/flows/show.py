@@ -7,10 +7,12 @@ from sync.domain.body import Body
 from sync.domain.connection import Connection
 from sync.domain.errors import NotFound
 from sync.domain.event import Event
+from sync.domain.failure import Poisoned
 from sync.domain.ids import message_of_attachment, message_that_begins
 from sync.domain.message import Attachment, Message, Thread
 from sync.domain.sign_in import SignInEnd
 from sync.flows.batches import Batches
+from sync.flows.poison import Poisons
 from sync.flows.ports import Connections, Content, Journal, Work
 from sync.flows.sign_in_end import SignInEnds
 
@@ -25,6 +27,7 @@ class Show:
     content: Content
     work: Work
     batches: Batches
+    poisons: Poisons
 
     async def connection(self, account_id: str, user_id: str) -> tuple[Connection | None, SignInEnd | None]:
         """The user's connection with its number of threads, if there ever was one; and what became of the last sign-in else."""
@@ -94,9 +97,9 @@ class Show:
         found = await self.journal.events(account_id, after, limit + 1)
         return found[:limit], len(found) > limit
 
-    async def status(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Messages waiting in each queue, and connections in each state."""
-        return await self.work.waiting(), await self.connections.count_by_state()
+    async def status(self) -> tuple[dict[str, int], dict[str, int], list[Poisoned]]:
+        """Messages waiting in each queue, connections in each state, and the work that was given up."""
+        return await self.work.waiting(), await self.connections.count_by_state(), await self.poisons.show()
 
     async def _live_connection(self, account_id: str, user_id: str) -> str | None:
         connection: Connection | None = await self.connections.of_user(account_id, user_id)

@@ -7,6 +7,7 @@ Flows are imported where they are built, as adapters are, so that a cold start p
 import logging
 import random
 import secrets
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from sync import settings
 from sync.domain.connection import Connection, DefaultSender
 from sync.domain.ids import key_hash
 from sync.wiring.adapters import Adapters, now
+from sync.wiring.noting import QueueFunction, noting
 
 if TYPE_CHECKING:
     from sync.flows.accept import Accept
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
     from sync.flows.deliver import Deliver
     from sync.flows.disconnect import Disconnect
     from sync.flows.erase import Erase
+    from sync.flows.explain import Explain
     from sync.flows.outcome import Outcomes
     from sync.flows.pacing import Pacing
+    from sync.flows.poison import Poisons
     from sync.flows.provider import ProviderSettings
     from sync.flows.receive import Receive
     from sync.flows.reconnect import Reconnect
@@ -310,7 +314,23 @@ class Wiring(Adapters):
         """What the CRM can look up."""
         from sync.flows.show import Show
 
-        return Show(self._connections, self.sign_in_ends, self._journal, self._content, self._work, self.batches)
+        return Show(
+            self._connections, self.sign_in_ends, self._journal, self._content, self._work, self.batches, self.poisons
+        )
+
+    @cached_property
+    def explain(self) -> "Explain":
+        """Why a message of a mailbox syncs, or does not."""
+        from sync.flows.explain import Explain
+
+        return Explain(
+            connections=self._connections,
+            anchors=self._anchors,
+            journal=self._journal,
+            mail=self._mail,
+            reconnect=self._reconnect,
+            forwarded_messages=self.settings.forwarded_messages,
+        )
 
     @cached_property
     def sweep(self) -> "Sweep":
@@ -336,6 +356,17 @@ class Wiring(Adapters):
             work=self._work,
             clock=now,
         )
+
+    @cached_property
+    def poisons(self) -> "Poisons":
+        """Work that failed."""
+        from sync.flows.poison import Poisons
+
+        return Poisons(self._poison, now)
+
+    def noting(self, queue: str) -> Callable[[QueueFunction], QueueFunction]:
+        """A decorator of the function that works on this queue."""
+        return noting(lambda: self.poisons, queue)
 
     # What several of them share.
 

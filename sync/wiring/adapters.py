@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sync.adapters.graph_subscriptions import GraphSubscriptions
     from sync.adapters.journal import JournalTable
     from sync.adapters.paces import PacesTable
+    from sync.adapters.poison import PoisonQueues
     from sync.adapters.providers import ProvidersTable
     from sync.adapters.queues import QueuedWork
     from sync.adapters.sealing import AesGcmSealing
@@ -62,6 +63,14 @@ class Adapters:
         from sync.adapters.queues import QueuedWork
 
         return QueuedWork(self._storage(QueueServiceClient, "queue"), self._tables)
+
+    @cached_property
+    def _poison(self) -> "PoisonQueues":
+        from azure.storage.queue.aio import QueueServiceClient
+
+        from sync.adapters.poison import PoisonQueues
+
+        return PoisonQueues(self._storage(QueueServiceClient, "queue"), self._tables)
 
     @cached_property
     def _content(self) -> "MailContentBlobs":

@@ -151,6 +151,10 @@ class CrmApi:
         """200 the counts of queues, poison messages and connections, of all accounts."""
         return await self._http.get("/v1/status")
 
+    async def replay_poison(self, queue: str | None = None) -> httpx.Response:
+        """200 `{replayed, queues}`: how many messages of poison queues (of this queue) were put back."""
+        return await self._http.post("/v1/poison/replay", json={"queue": queue} if queue else {})
+
     @property
     def _account(self) -> str:
         return f"/v1/accounts/{self.account_id}"

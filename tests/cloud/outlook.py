@@ -36,8 +36,11 @@ class Outlook:
 
     async def reply_all(self, message_id: str, text: str) -> dict[str, Any]:
         """Answer everybody with a few words above the quoted message; its copy in Sent Items."""
-        draft = await self._call("POST", f"/messages/{message_id}/createReplyAll", json={"comment": text})
-        return await self._send(draft)
+        return await self._send(await self.draft_answer(message_id, text))
+
+    async def draft_answer(self, message_id: str, text: str) -> dict[str, Any]:
+        """Begin an answer to everybody, and leave it in Drafts."""
+        return await self._call("POST", f"/messages/{message_id}/createReplyAll", json={"comment": text})
 
     async def write(self, to: str, subject: str, text: str) -> dict[str, Any]:
         """Begin a new conversation; its copy in Sent Items."""

@@ -4,13 +4,14 @@ Where the ports of storage are kept, in memory or on Azurite, with one shape for
 Each call makes the port anew, as another process would: what two of them know of each other is in the store.
 """
 
+import base64
 import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Protocol
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue import TextBase64DecodePolicy
@@ -21,14 +22,15 @@ from sync.adapters.blobs import Container, MailContentBlobs
 from sync.adapters.connections import ConnectionsTable
 from sync.adapters.journal import JournalTable
 from sync.adapters.paces import PacesTable
+from sync.adapters.poison import PoisonQueues
 from sync.adapters.providers import ProvidersTable
 from sync.adapters.queues import QueuedWork
 from sync.adapters.sealing import AesGcmSealing
 from sync.adapters.sign_ins import SignInsTable
 from sync.adapters.tables import Table, Tables
 from sync.adapters.webhooks import WebhooksTable
-from sync.flows.ports import Anchors, Connections, Content, Journal, Paces, Providers, SignIns, Webhooks, Work
-from sync.jobs import JOB_OF_QUEUE, QUEUES, Job
+from sync.flows.ports import Anchors, Connections, Content, Journal, Paces, Poison, Providers, SignIns, Webhooks, Work
+from sync.jobs import JOB_OF_QUEUE, POISON_SUFFIX, QUEUES, Job
 from tests.cloud.polling import eventually
 from tests.fakes.anchors import FakeAnchors
 from tests.fakes.clock import FakeClock
@@ -37,6 +39,7 @@ from tests.fakes.content import FakeContent
 from tests.fakes.faults import Faults
 from tests.fakes.journal import FakeJournal
 from tests.fakes.paces import FakePaces
+from tests.fakes.poison import FakePoison
 from tests.fakes.providers import FakeProviders
 from tests.fakes.sign_ins import FakeSignIns
 from tests.fakes.webhooks import FakeWebhooks
@@ -55,6 +58,13 @@ class Stores(Protocol):
     def paces(self) -> Paces: ...
     def providers(self) -> Providers: ...
     def webhooks(self) -> Webhooks: ...
+    def poison(self) -> Poison: ...
+
+    async def given_up(self, queue: str, text: str) -> None:
+        """The Functions host moves a message with this text to the poison queue, where it has 7 days to live."""
+
+    async def expiring(self, queue: str) -> int:
+        """How many messages of the poison queue will expire."""
 
     async def taken(self, queue: str) -> Job | None:
         """The next job that can be seen in a queue, taken out of it."""
@@ -78,6 +88,17 @@ class FakeStores:
         self._work = FakeWork(self._clock, faults)
         self._providers = FakeProviders(faults)
         self._webhooks = FakeWebhooks(faults)
+        self._poison = FakePoison(self._work, faults)
+
+    def poison(self) -> Poison:
+        return self._poison
+
+    async def given_up(self, queue: str, text: str) -> None:
+        self._poison.given_up(queue, text, self._clock())
+
+    async def expiring(self, queue: str) -> int:
+        messages = [m for m in self._work.messages if m.queue == queue + POISON_SUFFIX]
+        return len([message for message in messages if message not in self._poison.kept])
 
     def journal(self) -> Journal:
         return self._journal
@@ -152,6 +173,21 @@ class AzureStores:
         self._closers.append(work.close)
         return work
 
+    def poison(self) -> Poison:
+        service = QueueServiceClient.from_connection_string(self._connection_string)
+        self._closers.append(service.close)
+        return PoisonQueues(service, self._tables())
+
+    async def given_up(self, queue: str, text: str) -> None:
+        client = self._queues.get_queue_client(queue + POISON_SUFFIX)
+        with contextlib.suppress(ResourceExistsError):
+            await client.create_queue()
+        await client.send_message(base64.b64encode(text.encode()).decode())
+
+    async def expiring(self, queue: str) -> int:
+        found = await self._queues.get_queue_client(queue + POISON_SUFFIX).peek_messages(max_messages=32)
+        return len([m for m in found if m.expires_on is not None and m.expires_on.year < 9999])
+
     def paces(self) -> Paces:
         return PacesTable(self._tables())
 
@@ -189,7 +225,7 @@ class AzureStores:
 
     async def emptied_queues(self) -> None:
         """Queues have one name each in the app, so tests share them: each begins with empty ones."""
-        for queue in QUEUES:
+        for queue in (*QUEUES, *(name + POISON_SUFFIX for name in QUEUES)):
             with contextlib.suppress(ResourceNotFoundError):
                 await self._queues.get_queue_client(queue).clear_messages()
 

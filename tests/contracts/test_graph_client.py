@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from sync.adapters.graph_client import (
-    MAX_REQUESTS_PER_MAILBOX,
     RETRY_AFTER_UNSAID,
     GraphClient,
     claims_challenge,
     retry_after,
 )
+from sync.adapters.mailbox_room import MAX_REQUESTS_PER_MAILBOX
 from sync.domain.connection import Connection, Mailbox
 from sync.domain.errors import Declined, Gone, OutsideError, ReconnectNeeded, Throttled, Unclear
 from tests.contracts.values import connection
@@ -146,7 +146,7 @@ async def test_no_answer_is_unclear(error: httpx.HTTPError) -> None:
     with pytest.raises(Unclear):
         await client(raising).request(connection(), "POST", "/me/messages/1/send")
     with pytest.raises(Unclear):
-        await client(raising).upload("https://upload.example/1", b"x", 0, 1)
+        await client(raising).upload(connection(), "https://upload.example/1", b"x", 0, 1)
 
 
 async def test_an_answer_that_breaks_off_is_unclear() -> None:
@@ -269,7 +269,7 @@ async def test_an_upload_carries_no_token() -> None:
         seen.append(request)
         return httpx.Response(202)
 
-    await client(keep).upload("https://upload.example/1?token=x", b"abc", 3, 10)
+    await client(keep).upload(connection(), "https://upload.example/1?token=x", b"abc", 3, 10)
     assert "Authorization" not in seen[0].headers
     assert seen[0].headers["Content-Range"] == "bytes 3-5/10"
 

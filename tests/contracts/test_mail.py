@@ -121,6 +121,21 @@ async def test_an_answer_stays_in_the_conversation(stage: GraphStage) -> None:
     assert renamed.subject == "Our offer"
 
 
+async def test_a_message_is_found_by_its_message_id(stage: GraphStage) -> None:
+    """In every folder, read or draft, with its keys; not in another mailbox, and nothing by what is not the whole id."""
+    kept = await stage.mail.keys(stage.dana, await stage.arrives(ADA.address, "Price?", "<p>How much?</p>"))
+    await stage.arrives(ADA.address, "Price?", "")
+    await stage.filed(kept.graph_id, "archive")
+    draft = await stage.mail.create_draft(stage.dana, DRAFT)
+    for message in (kept, await stage.mail.keys(stage.dana, draft.graph_id)):
+        internet_message_id = message.keys.internet_message_id
+        assert await stage.mail.by_internet_message_id(stage.dana, internet_message_id) == [message]
+        assert await stage.mail.by_internet_message_id(stage.bob, internet_message_id) == []
+        assert await stage.mail.by_internet_message_id(stage.dana, internet_message_id[:-1]) == []
+    for nobodys in ("<a+b&c'd=%41@x.example>", "<x' or subject ne '@x.example>"):
+        assert await stage.mail.by_internet_message_id(stage.dana, nobodys) == []
+
+
 async def test_what_came_since_is_found_in_every_folder(stage: GraphStage) -> None:
     """Oldest first, received, sent and drafts alike, with their keys; in one's own mailbox only; nothing from before."""
     await stage.arrives(ADA.address, "Before", "")

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
@@ -67,6 +68,27 @@ class Storage:
     async def provider_row(self, account_id: str) -> dict[str, Any]:
         """What is stored of the account's provider."""
         return dict(await self._tables.get_table_client("providers").get_entity(f"account|{account_id}", "provider"))
+
+    async def connection_row(self, account_id: str, user_id: str) -> dict[str, Any]:
+        """What is stored of the user's current connection."""
+        rows = self._tables.get_table_client("connections")
+        return dict(await rows.get_entity(f"account|{account_id}", f"user|{user_id}"))
+
+    async def put_connection_row(self, row: dict[str, Any]) -> None:
+        """Put it in the place of what is stored, as only an operator could."""
+        await self._tables.get_table_client("connections").upsert_entity(row, mode=UpdateMode.REPLACE)
+
+    async def failures(self) -> int:
+        """How many pieces of work have a reason noted why they failed."""
+        try:
+            return len([row async for row in self._tables.get_table_client("failures").list_entities()])
+        except ResourceNotFoundError:
+            return 0
+
+    async def poison(self, queue: str) -> list[datetime]:
+        """Until when each message in the poison queue lives."""
+        found = await self._queues.get_queue_client(f"{queue}-poison").peek_messages(max_messages=32)
+        return [message.expires_on for message in found if message.expires_on is not None]
 
     async def contents(self) -> Contents:
         """Everything in every table, container and queue."""

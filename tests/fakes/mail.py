@@ -120,6 +120,14 @@ class FakeMail:
             ]
             return [seen for _, _, seen in sorted(found, key=lambda place: place[:2])[skip : skip + limit]]
 
+    async def by_internet_message_id(self, connection: Connection, internet_message_id: str) -> list[MailboxMessage]:
+        """Keys and addresses of the messages with this Message-ID, of all folders."""
+        await self._graph.let_in(connection)
+        async with self._faults.at("mail.by_internet_message_id"):
+            self.depart()
+            mine = [i for i in self._items.values() if i.owner == connection.mailbox.identity and not self._hidden(i)]
+            return [i.seen for i in mine if i.seen.keys.internet_message_id == internet_message_id]
+
     async def content(self, connection: Connection, graph_id: str) -> MailContent:
         """Body and list of files of a message that is ours."""
         await self._graph.let_in(connection)

@@ -9,6 +9,7 @@ from sync.domain.body import Body
 from sync.domain.connection import Erased, State, disconnected, erased
 from sync.domain.errors import NotFound
 from sync.domain.event import Answer, Attempt, given_up, rfc3339, webhook_test
+from sync.domain.failure import Poisoned
 from sync.domain.mail import Address
 from sync.domain.message import Contact
 from sync.domain.provider import Provider
@@ -160,9 +161,27 @@ def test_an_event_with_its_delivery() -> None:
 def test_how_the_app_is_doing() -> None:
     """Each queue with what waits and what is poisoned, and the connections by their states."""
     waiting = {"mail-sends": 2, "mail-sends-poison": 1, "mail-changes": 0}
-    assert api.status_json(waiting, {"connected": 3}) == {
+    poison = [Poisoned("mail-sends", {"account_id": "acme", "message_id": "msg_1"}, NOW, "KeyError at a.py:1", 5)]
+    assert api.status_json(waiting, {"connected": 3}, poison) == {
         "queues": {"mail-sends": {"waiting": 2, "poison": 1}, "mail-changes": {"waiting": 0, "poison": 0}},
         "connections": {"connected": 3},
+        "poison": [
+            {
+                "queue": "mail-sends",
+                "job": {"account_id": "acme", "message_id": "msg_1"},
+                "since": rfc3339(NOW),
+                "reason": "KeyError at a.py:1",
+                "tries": 5,
+            }
+        ],
+    }
+
+
+def test_what_was_put_back() -> None:
+    """By queue, and together."""
+    assert api.put_back_json({"mail-sends": 2, "erasures": 0}) == {
+        "replayed": 2,
+        "queues": {"mail-sends": 2, "erasures": 0},
     }
 
 

@@ -27,6 +27,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", f"{USER}/connection"): "http_get_connection",
     ("PUT", f"{USER}/connection/default-sender"): "http_set_default_sender",
     ("DELETE", f"{USER}/connection"): "http_delete_connection",
+    ("POST", f"{USER}/connection/explain"): "http_explain",
     ("POST", f"{USER}/settings-page"): "http_open_settings_page",
     ("GET", "settings/email"): "http_settings_page",
     ("GET", "settings/assets/{name}"): "http_settings_asset",
@@ -57,10 +58,10 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "graph/lifecycle"): "http_graph_lifecycle",
     ("GET", "health"): "http_health",
     ("GET", "v1/status"): "http_status",
+    ("POST", "v1/poison/replay"): "http_replay_poison",
 }
 #: Routes of the contract that the app does not serve yet. A route that it begins to serve moves up into `ROUTES`.
 NOT_SERVED_YET = {
-    ("POST", f"{USER}/connection/explain"),
     ("GET", "openapi.json"),
     ("GET", "docs"),
 }
@@ -169,3 +170,12 @@ def test_every_http_function_answers_its_errors(functions: dict[str, Any]) -> No
             handler = function.get_user_function()
             assert inspect.unwrap(handler) is not handler, f"put @api.endpoint or @api.browser_page on {name}"
             assert inspect.iscoroutinefunction(handler)
+
+
+def test_every_queue_function_notes_its_failures(functions: dict[str, Any]) -> None:
+    """Each is wrapped by flows.noting, so that what ends as poison says why."""
+    for name, function in functions.items():
+        if name.startswith("queue_"):
+            worker = function.get_user_function()
+            assert inspect.unwrap(worker) is not worker, f"put @flows.noting on {name}"
+            assert worker.__code__.co_name == "noted"

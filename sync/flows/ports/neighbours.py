@@ -48,6 +48,9 @@ class Mail(Protocol):
         skip: so many are passed over, which shifts where mail is deleted meanwhile.
         """
 
+    async def by_internet_message_id(self, connection: Connection, internet_message_id: str) -> list[MailboxMessage]:
+        """Keys and addresses of the messages with this Message-ID, of all folders; a mailbox can hold several copies."""
+
     async def content(self, connection: Connection, graph_id: str) -> MailContent:
         """Body and list of files of a message that is ours."""
 

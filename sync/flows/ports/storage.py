@@ -8,6 +8,7 @@ from sync.domain.batch import Batch, Letter
 from sync.domain.body import Body
 from sync.domain.connection import Connection
 from sync.domain.event import Event, NewEvent
+from sync.domain.failure import Failure, PoisonMessage
 from sync.domain.message import Message, Thread
 from sync.domain.outgoing import AcceptedSend
 from sync.domain.pace import Pace
@@ -318,6 +319,28 @@ class Work(Protocol):
 
     async def waiting(self) -> dict[str, int]:
         """About how many messages are in each queue and each poison queue."""
+
+
+class Poison(Protocol):
+    """What the Functions host gave up, and why work failed."""
+
+    async def note(self, failure: Failure) -> None:
+        """Keep why it failed, in the place of what was kept of an earlier try."""
+
+    async def failure(self, queue: str, key: str) -> Failure | None:
+        """Why this work failed the last time."""
+
+    async def forget(self, queue: str, key: str) -> None:
+        """It was done, or is to be tried anew; no error where nothing was kept."""
+
+    async def peek(self, queue: str, limit: int) -> list[PoisonMessage]:
+        """The messages in the poison queue of this queue that can be seen now, at most `limit` (and at most 32)."""
+
+    def put_back(self, queue: str, limit: int) -> AsyncIterator[str]:
+        """Put what is in the poison queue back to its queue; the text of each that was. A crash leaves two of it, never none."""
+
+    async def keep(self, queue: str) -> int:
+        """Put those of the poison queue that would expire anew, so that they never do; how many that were."""
 
 
 class Providers(Protocol):

@@ -5,7 +5,8 @@ Source: https://learn.microsoft.com/azure/azure-functions/functions-bindings-sto
 polling algorithm, concurrency) and the queue extension of azure-sdk-for-net (QueueListener, QueueProcessor).
 A batch of `batchSize` is fetched whenever no more than `newBatchThreshold` messages are running. A running message is hidden by a
 lease that is renewed at half its life. Success deletes the message; failure shows it again after `visibilityTimeout`; at
-`maxDequeueCount` it is copied to `<queue>-poison`, for ever, and then deleted. An empty queue is polled ever more seldom,
+`maxDequeueCount` it is copied to `<queue>-poison`, for 7 days
+(https://github.com/Azure/azure-webjobs-sdk-extensions/issues/891), and then deleted. An empty queue is polled ever more seldom,
 from 100 ms up to `maxPollingInterval`; a message that this host itself writes wakes the poll at once.
 A message that is not in the encoding of host.json goes to the poison queue unread. A queue that a trigger names is not
 created by the trigger, only by who writes to it, as in Azure.
@@ -31,7 +32,6 @@ from tests.cloud.functions.host_json import QueueOptions
 MINIMUM_POLLING_INTERVAL_SECONDS = 0.1
 #: The service's limit on the text of one message, after encoding.
 MAX_MESSAGE_BYTES = 64 * 1024
-NEVER_EXPIRES = -1
 
 Run = Callable[[str, dict[str, wire.Value]], Awaitable[bool]]
 
@@ -60,11 +60,11 @@ class Storage:
         text = base64.b64encode(body).decode() if self._options.message_encoding == "base64" else body.decode()
         if len(text.encode()) > MAX_MESSAGE_BYTES:
             raise MessageTooLargeError(f"a message for {queue.name} has {len(body)} bytes, more than a queue takes")
-        await self._add(queue, text, None)
+        await self._add(queue, text)
 
     async def write_poison(self, queue: Queue, text: str) -> None:
         """Add the still encoded text of a failed message to the poison queue of `queue`."""
-        await self._add(queue.poison, text, NEVER_EXPIRES)
+        await self._add(queue.poison, text)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -72,14 +72,15 @@ class Storage:
         for client in clients.values():
             await client.close()
 
-    async def _add(self, queue: Queue, text: str, time_to_live: int | None) -> None:
+    async def _add(self, queue: Queue, text: str) -> None:
+        """Add a message with the service's default life of 7 days, as the queue extension does (StorageQueueExtensions)."""
         client = self.client(queue)
         try:
-            await client.send_message(text, time_to_live=time_to_live)
+            await client.send_message(text)
         except ResourceNotFoundError:
             with contextlib.suppress(ResourceExistsError):  # somebody else was quicker
                 await client.create_queue()
-            await client.send_message(text, time_to_live=time_to_live)
+            await client.send_message(text)
 
 
 class QueueListener:

@@ -32,8 +32,10 @@ from sync.flows.deliver import Deliver
 from sync.flows.disconnect import Disconnect
 from sync.flows.draft import Drafting
 from sync.flows.erase import Erase
+from sync.flows.explain import Explain
 from sync.flows.outcome import Outcomes
 from sync.flows.pacing import Pacing
+from sync.flows.poison import Poisons
 from sync.flows.receive import Receive
 from sync.flows.reconnect import Reconnect
 from sync.flows.redeliver import Redelivery
@@ -73,6 +75,7 @@ from tests.fakes.journal import FakeJournal
 from tests.fakes.mail import Change, FakeMail, Identity
 from tests.fakes.paces import FakePaces
 from tests.fakes.people import People
+from tests.fakes.poison import FakePoison
 from tests.fakes.providers import FakeProviders
 from tests.fakes.sealing import FakeSealing
 from tests.fakes.sign_ins import FakeSignIns
@@ -230,8 +233,20 @@ class World:
             work=self.work,
             clock=self.clock,
         )
+        self.explain = Explain(
+            connections=self.connections,
+            anchors=self.anchors,
+            journal=self.journal,
+            mail=self.mail,
+            reconnect=reconnect,
+            forwarded_messages="sync",
+        )
         self.sweep = Sweep(self.work, self.clock)
-        self.show = Show(self.connections, self.sign_in_ends, self.journal, self.content, self.work, self.batches)
+        self.poison = FakePoison(self.work, self.faults)
+        self.poisons = Poisons(self.poison, self.clock)
+        self.show = Show(
+            self.connections, self.sign_in_ends, self.journal, self.content, self.work, self.batches, self.poisons
+        )
         self.settings_page = SettingsPage(
             connections=self.connections,
             connect=self.connect,
