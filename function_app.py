@@ -390,11 +390,13 @@ async def queue_crm_delivery(msg: func.QueueMessage) -> None:
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.CRM_REDELIVERIES, connection=STORAGE)
+@flows.noting(jobs.CRM_REDELIVERIES)
 async def queue_crm_redelivery(msg: func.QueueMessage) -> None:
     await flows.redelivery.go_on(jobs.RedeliverEvents.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.CRM_UNDELIVERED, connection=STORAGE)
+@flows.noting(jobs.CRM_UNDELIVERED)
 async def queue_crm_undelivered(msg: func.QueueMessage) -> None:
     await flows.redelivery.bring_back(jobs.BringBack.from_json(msg.get_body().decode()))
 
@@ -406,6 +408,7 @@ async def queue_erasure(msg: func.QueueMessage) -> None:
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.RETENTION, connection=STORAGE)
+@flows.noting(jobs.RETENTION)
 async def queue_remove_old(msg: func.QueueMessage) -> None:
     await flows.retention.go_on(jobs.RemoveOld.from_json(msg.get_body().decode()))
 
