@@ -83,7 +83,8 @@ class CatchUp(Job):
     Look through a mailbox for mail that nobody told us of.
 
     `since`: from which time of receipt on (RFC 3339), empty: from where the last look ended; `page_size` messages at a time.
-    `skip`: of those so many were looked at before, in a second that has more mail than a page.
+    `skip`: of those so many were looked at before, in a second that has more mail than a page. `again_to`: up to which time of
+    receipt it was looked twice, or is now.
     """
 
     queue: ClassVar[str] = MAILBOX_CATCH_UP
@@ -91,6 +92,7 @@ class CatchUp(Job):
     since: str = ""
     page_size: int = 50
     skip: int = 0
+    again_to: str = ""
 
     @property
     def key(self) -> str:

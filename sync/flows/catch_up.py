@@ -8,7 +8,7 @@ twice. `synced_through` moves only once the end of the mailbox was seen: up to t
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sync.domain.connection import Connection, State
 from sync.domain.errors import Conflict, Declined, Gone, OperatorAlarm, OutsideError, ReconnectNeeded, Throttled
@@ -51,7 +51,9 @@ class CatchingUp:
         since = datetime.fromisoformat(job.since) if job.since else _mark(connection) - OVERLAP
         try:
             page = await self.mail.received_since(connection, since, job.page_size, job.skip)
-            await self._take_all(connection, page)
+            going_again = _going_again(job, since)
+            looked_at = [mail for mail in page if not going_again or _received(mail) <= job.again_to]
+            news = await self._take_all(connection, looked_at)
         except ReconnectNeeded as refused:
             await self.reconnect.ask(connection, refused)
             await self.work.done(job)
@@ -63,15 +65,16 @@ class CatchingUp:
             wait = failure.retry_after if isinstance(failure, Throttled) else RETRY_AFTER
             await self.work.promise(job, due_at=self.clock() + wait + LOST_AFTER, delay=wait)
             return
-        if len(page) >= job.page_size:
-            await self.work.promise(_next(job, since, page), due_at=self.clock() + LOST_AFTER)
+        following = _following(job, since, page, news=news)
+        if following is not None:
+            await self.work.promise(following, due_at=self.clock() + LOST_AFTER)
             return
         await self._advance(connection, asked_at)
         await self.work.postpone(CatchUp(job.connection_id), asked_at + EVERY)
 
-    async def _take_all(self, connection: Connection, page: list[MailboxMessage]) -> None:
+    async def _take_all(self, connection: Connection, page: list[MailboxMessage]) -> bool:
         """
-        Take a page, and what was left of it again as long as something came of that.
+        Take a page, and what was left of it again as long as something came of that; whether anything did.
 
         A message can be known by another alone that is listed behind it: times are whole seconds, and answers overtake.
         """
@@ -79,6 +82,7 @@ class CatchingUp:
         while len(left) < before:
             before = len(left)
             left = [mail for mail in left if not await self._take(connection, mail)]
+        return len(left) < len(page)
 
     async def _take(self, connection: Connection, mail: MailboxMessage) -> bool:
         """Whether something came of it, so that it need not be taken again."""
@@ -114,6 +118,34 @@ class CatchingUp:
 
 def _mark(connection: Connection) -> datetime:
     return connection.synced_through or connection.connected_at
+
+
+def _following(job: CatchUp, since: datetime, page: list[MailboxMessage], *, news: bool) -> CatchUp | None:
+    """
+    The page to look at next; None: the end was seen.
+
+    An answer can be received before what it answers, and be known by that alone. So where something was found, the time shortly
+    before its page is looked at again, once, and then the look goes on where it was.
+    """
+    full = len(page) >= job.page_size
+    if _going_again(job, since):
+        there = not full or _received(page[-1]) >= job.again_to
+        return replace(job, since=job.again_to, skip=0) if there else _next(job, since, page)
+    # The first page begins that much before the mark already.
+    if news and job.since and _received(page[-1]) > job.again_to:
+        return replace(job, since=(since - OVERLAP).isoformat(), skip=0, again_to=_received(page[-1]))
+    return _next(job, since, page) if full else None
+
+
+def _going_again(job: CatchUp, since: datetime) -> bool:
+    """Whether this page was looked at before."""
+    return bool(job.again_to) and since < datetime.fromisoformat(job.again_to)
+
+
+def _received(mail: MailboxMessage) -> str:
+    """The time of receipt, in whole seconds of UTC, so that texts compare as times do; empty: it has none."""
+    at = mail.received_at
+    return at.astimezone(UTC).replace(microsecond=0).isoformat() if at is not None else ""
 
 
 def _next(job: CatchUp, since: datetime, page: list[MailboxMessage]) -> CatchUp:

@@ -42,11 +42,11 @@ WRITTEN: list[tuple[Job, str, str]] = [
         MAILBOX_WATCH,
         '{"connection_id":"con_1","lifecycle":"missed","passed_on":false,"failing_since":""}',
     ),
-    (CatchUp("con_1"), MAILBOX_CATCH_UP, '{"connection_id":"con_1","since":"","page_size":50,"skip":0}'),
+    (CatchUp("con_1"), MAILBOX_CATCH_UP, '{"connection_id":"con_1","since":"","page_size":50,"skip":0,"again_to":""}'),
     (
         CatchUp("con_1", "2026-11-23T09:30:12+00:00", 200),
         MAILBOX_CATCH_UP,
-        '{"connection_id":"con_1","since":"2026-11-23T09:30:12+00:00","page_size":200,"skip":0}',
+        '{"connection_id":"con_1","since":"2026-11-23T09:30:12+00:00","page_size":200,"skip":0,"again_to":""}',
     ),
     (SendMail("acme", "msg_1"), MAIL_SENDS, '{"account_id":"acme","message_id":"msg_1"}'),
     (
@@ -97,6 +97,7 @@ def test_queue_messages_hold_ids_only() -> None:
         "since",
         "page_size",
         "skip",
+        "again_to",
         "again",
         "stage",
         "place",

@@ -15,7 +15,7 @@ from sync.domain.errors import Declined, OperatorAlarm, SyncError, Throttled, Un
 from sync.domain.mail import MailboxMessage, ThreadKeys
 from sync.flows import catch_up
 from sync.flows.catch_up import EVERY, OVERLAP, SETTLING
-from sync.jobs import MAIL_CHANGES, CatchUp, MailChange
+from sync.jobs import MAIL_CHANGES, CatchUp, Job, MailChange
 from tests.fakes.mail import HeldFile
 from tests.unit.flows.world import ACCOUNT, ADA, World
 
@@ -226,6 +226,47 @@ async def test_an_answer_listed_before_what_it_answers_is_found(
     await world.work_off(CatchUp(dana.connection_id, page_size=page_size))
     await world.settle(SOON)
     assert await synced(world) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("page_size", [2, 3, 50])
+@pytest.mark.parametrize("before", [timedelta(minutes=1), OVERLAP - SECOND])
+async def test_an_answer_received_before_what_it_answers_is_found(
+    world: World, dana: Connection, copy: MailboxMessage, page_size: int, before: timedelta
+) -> None:
+    """Also where pages lie between the two: what comes shortly before something that was found is looked at again, once."""
+    world.clock.advance(timedelta(hours=2))
+    keys = ThreadKeys("<answer@chain>", in_reply_to="<late@chain>", conversation_id="other")
+    world.mail.arrives(dana.mailbox, ADA.address, "answer", keys=keys)
+    for number in range(8):
+        world.clock.advance(before / 8)
+        world.mail.arrives(dana.mailbox, ADA.address, f"Dinner {number}?")
+    late = ThreadKeys("<late@chain>", in_reply_to=copy.keys.internet_message_id, conversation_id="another")
+    world.mail.arrives(dana.mailbox, ADA.address, "late", keys=late)
+    looks, marked = world.faults.count("mail.received_since"), await mark(world)
+    await world.work_off(CatchUp(dana.connection_id, page_size=page_size))
+    assert await mark(world) == marked or page_size == 50
+    await world.settle(SOON)
+    assert await synced(world) == ["answer", "late"]
+    assert await mark(world) == world.clock() - SETTLING
+    assert world.faults.count("mail.received_since") - looks < 25
+
+
+async def test_what_is_refused_each_time_does_not_keep_a_look_going(
+    world: World, dana: Connection, copy: MailboxMessage
+) -> None:
+    """It counts as found each time it is looked at, and the look ends all the same."""
+    for number in range(6):
+        world.clock.advance(SECOND)
+        world.mail.arrives(dana.mailbox, ADA.address, str(number), answers=copy)
+    refused = Declined(code="ErrorItemCorrupt", status=400)
+    world.faults.fail("mail.content", refused, times=1_000)
+    pages: list[Job] = [CatchUp(dana.connection_id, page_size=2)]
+    for page in pages:
+        world.work.messages.clear()
+        await world.work_off(page)
+        pages += [message.job for message in world.work.messages if isinstance(message.job, CatchUp)]
+        assert len(pages) < 60
+    assert await mark(world) == world.clock() - SETTLING
 
 
 async def test_mail_that_exchange_shows_late_is_found(world: World, dana: Connection, copy: MailboxMessage) -> None:
