@@ -1,8 +1,8 @@
 """
 What goes wrong, and when: decided for each request from a seed, so that a run can be played again.
 
-The decision about a neighbour's n-th request depends on the seed, the neighbour and n alone: as far as the calls come in the same
-order, they fail in the same way.
+The decision about a neighbour's n-th request of a method depends on the seed, the neighbour, the method and n alone: as far as
+the calls come in the same order, they fail in the same way.
 """
 
 import random
@@ -68,8 +68,8 @@ class FaultPlan:
     retry_after_s: int = 1
 
     def decide(self, neighbour: str, number: int, call: str) -> Kind | None:
-        """What becomes of the neighbour's call with this running number; None: it goes well."""
-        chance = random.Random(f"{self.seed}|{neighbour}|{number}")
+        """What becomes of the neighbour's call (`METHOD /path`), its method's with this running number; None: it goes well."""
+        chance = random.Random(f"{self.seed}|{neighbour}|{call.partition(' ')[0]}|{number}")
         for rule in self.rules:
             if fnmatchcase(neighbour, rule.neighbour) and fnmatchcase(call, rule.call):
                 return chance.choice(rule.kinds) if chance.random() < rule.rate else None

@@ -7,14 +7,16 @@ Faults begin with `on()`; before it, and after `off()`, everything passes. `down
 
 Imitated: what a caller sees of a network and of servers in trouble. Busy is 429 with Retry-After, as Graph
 (https://learn.microsoft.com/graph/throttling) and webhooks say it, and 503 for storage
-(https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes, ServerBusy). Bodies of such answers are empty.
-Entra's discovery document is rewritten to name the proxy, or the token endpoint would be called past it. Other links in answers
-(Graph's nextLink and upload addresses) lead past the proxy. Not imitated: trouble of DNS and TLS.
+(https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes, ServerBusy); the bodies of such answers are the
+neighbour's own kind of error.
+Entra's discovery document is rewritten to name the proxy as its token endpoint, which would be called past it else; browsers go
+straight. Other links in answers (Graph's nextLink and upload addresses) lead past the proxy.
+Not imitated: trouble of DNS and TLS.
 """
 
 import asyncio
 import contextlib
-import random
+import json
 import socket
 import struct
 from collections import Counter
@@ -37,7 +39,7 @@ RESET = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True)
 class Injected:
-    """A fault that was made: which call of the neighbour, by its running number, and how it failed."""
+    """A fault that was made: which call of the neighbour, by its running number among those of its method, and how it failed."""
 
     neighbour: str
     number: int
@@ -48,7 +50,8 @@ class Injected:
 
 class FaultProxy:
     """
-    The proxy of one neighbour. `injected` is what it made fail, oldest first; `calls` how many calls came while faults were on.
+    The proxy of one neighbour. `injected` is what it made fail, oldest first; `calls` is how many calls came while
+    faults were on, by method. Each method has numbers of its own: how often the host polls a queue shifts only other polls.
 
     target: the neighbour's address (scheme and authority), asked for with each request. busy: the status for `Kind.BUSY`.
     """
@@ -58,7 +61,7 @@ class FaultProxy:
         self.plan = plan
         self.on = False
         self.down = False
-        self.calls = 0
+        self.calls: Counter[str] = Counter()
         self.injected: list[Injected] = []
         self._target = target
         self._busy = busy
@@ -91,10 +94,11 @@ class FaultProxy:
     def _decide(self, request: web.Request) -> Kind | None:
         if not self.on:
             return None
-        self.calls += 1
-        kind = self.plan.decide(self.neighbour, self.calls, f"{request.method} {request.path}")
+        self.calls[request.method] += 1
+        number = self.calls[request.method]
+        kind = self.plan.decide(self.neighbour, number, f"{request.method} {request.path}")
         if kind is not None:
-            self.injected.append(Injected(self.neighbour, self.calls, kind, request.method, request.path))
+            self.injected.append(Injected(self.neighbour, number, kind, request.method, request.path))
         return kind
 
     async def _answered(self, request: web.Request, kind: Kind | None) -> web.StreamResponse:
@@ -105,7 +109,7 @@ class FaultProxy:
                 await self._wait(request, self.plan.hang_s)
                 return _broken(request)
             case Kind.BUSY:
-                return web.Response(status=self._busy, headers={"Retry-After": str(self.plan.retry_after_s)})
+                return self._error(self._busy, {"Retry-After": str(self.plan.retry_after_s)})
             case Kind.FAILED:
                 return self._server_error()
         root = self._target()
@@ -120,12 +124,31 @@ class FaultProxy:
             case Kind.SLOW:
                 await self._wait(request, self.plan.slow_s)
         if request.path.endswith(DISCOVERY):
-            body = answered.body.replace(root.encode(), self.url.encode())
-            answered = Answered(answered.status, answered.headers, body)
+            document = json.loads(answered.body)
+            document["token_endpoint"] = document["token_endpoint"].replace(root, self.url)
+            answered = Answered(answered.status, answered.headers, json.dumps(document).encode())
         return answered.response()
 
     def _server_error(self) -> web.Response:
-        return web.Response(status=random.Random(f"{self.plan.seed}|{self.calls}").choice(SERVER_ERRORS))
+        return self._error(SERVER_ERRORS[len(self.injected) % len(SERVER_ERRORS)], {})
+
+    def _error(self, status: int, headers: dict[str, str]) -> web.Response:
+        """An error in the neighbour's own words, or without any."""
+        code = "ServerBusy" if status in (429, 503) else "InternalError"
+        words = "The server is in trouble."
+        match self.neighbour:
+            case "blob" | "queue":
+                text = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{words}</Message></Error>'
+                kind = "application/xml"
+            case "table":
+                text = json.dumps({"odata.error": {"code": code, "message": {"lang": "en-US", "value": words}}})
+                kind = "application/json"
+            case "graph":
+                text = json.dumps({"error": {"code": code, "message": words}})
+                kind = "application/json"
+            case _:
+                return web.Response(status=status, headers=headers)
+        return web.Response(status=status, headers=headers, text=text, content_type=kind)
 
     @staticmethod
     async def _wait(request: web.Request, seconds: float) -> None:
