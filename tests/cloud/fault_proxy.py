@@ -52,6 +52,7 @@ class FaultProxy:
     """
     The proxy of one neighbour. `injected` is what it made fail, oldest first; `calls` is how many calls came while
     faults were on, by method. Each method has numbers of its own: how often the host polls a queue shifts only other polls.
+    `refused` counts the calls that came while it was down.
 
     target: the neighbour's address (scheme and authority), asked for with each request. busy: the status for `Kind.BUSY`.
     """
@@ -61,6 +62,7 @@ class FaultProxy:
         self.plan = plan
         self.on = False
         self.down = False
+        self.refused = 0
         self.calls: Counter[str] = Counter()
         self.injected: list[Injected] = []
         self._target = target
@@ -83,6 +85,7 @@ class FaultProxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if self.down:
+            self.refused += 1
             return _broken(request)
         kind = self._decide(request)
         try:

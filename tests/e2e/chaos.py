@@ -166,7 +166,7 @@ async def look(person: Person) -> Findings:
         status = (await user.api.message(send["message_id"])).json()["status"]
         if status not in ("sent", "failed", "bounced"):
             found.missing.append(f"{who}: {send['message_id']} is still {status}")
-    drafts = [m.subject for m in user.cloud.graph.mailboxes.of(user.person).messages() if m.is_draft]
+    drafts = [m.fields["subject"] for m in user.cloud.graph.mailboxes.of(user.person).messages() if m.is_draft]
     if drafts:
         found.missing.append(f"{who}: drafts were left: {drafts}")
     await _pushed(person, feed, found)

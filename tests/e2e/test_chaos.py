@@ -89,9 +89,6 @@ async def _played(cloud: LocalCloud, http: httpx.AsyncClient, people: list[Perso
     run.began_at = time.time()
     cloud.faults.on()
     await everybody_acts(people, SCALE, kill)
-    run.calm_at = time.time()
-    cloud.faults.off()
-    (await http.post(notifications, json=GOOD_NOTIFICATIONS)).raise_for_status()
 
     async def everything() -> Findings:
         seen = await asyncio.gather(*map(look, people))
@@ -107,6 +104,10 @@ async def _played(cloud: LocalCloud, http: httpx.AsyncClient, people: list[Perso
 
     accounts = [person.user.account_id for person in people]
     async with Settling(cloud, http) as settling:
+        await settling.rest()
+        run.calm_at = time.time()
+        cloud.faults.off()
+        (await http.post(notifications, json=GOOD_NOTIFICATIONS)).raise_for_status()
         # Mail that nobody told of is found by the next looks through the mailboxes, and once more finds nothing new.
         await settling.until(accounts, ended, STEPS)
         await settling.time_passes(accounts)
