@@ -11,7 +11,7 @@ CLOUD := .venv/.cloud node_modules/.azurite
 DEV := $(CLOUD) .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install format lint unit check test start demo ffmpeg chromium clean
+.PHONY: help install format lint unit check test soak start demo ffmpeg chromium clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,11 @@ check: lint unit ## Formatting, lint, types and unit tests: what to run before a
 
 test: lint ffmpeg chromium ## Every check and every test
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+# Some hours of trouble in less time: three seeds, 10,000 notifications each. One run with other seeds: make soak CHAOS_SEEDS=4,5
+soak: $(DEV) ## Chaos at full length; ends with a report in build/soak
+	CHAOS=full $(PYTHON) -m pytest tests/e2e/test_chaos.py --capture no --numprocesses 0
+	@cat build/soak/report.md
 
 unit: $(DEV) ## The unit tests alone
 	$(PYTHON) -m pytest tests/unit $(PYTEST_ARGS)

@@ -13,6 +13,7 @@ asymmetric signatures, and TLS.
 import asyncio
 import html
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -40,12 +41,14 @@ class Delivery:
     """
     One delivery with a good signature.
 
-    `headers` have lower-case names; `event` is the body; `answered` is the HTTP status the CRM gave.
+    `headers` have lower-case names; `event` is the body; `answered` is the HTTP status the CRM gave; `came_at` when it came, in
+    seconds since 1970.
     """
 
     headers: dict[str, str]
     event: Event
     answered: int
+    came_at: float = field(default_factory=time.time)
 
 
 @dataclass(frozen=True)

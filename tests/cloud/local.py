@@ -26,6 +26,8 @@ from tests.cloud.crm import CrmSink
 from tests.cloud.crm_api import CrmApi
 from tests.cloud.directory import Directory
 from tests.cloud.entra import EntraEmulator
+from tests.cloud.fault_plan import FaultPlan
+from tests.cloud.fault_proxy import FaultLayer
 from tests.cloud.functions import FunctionsHost
 from tests.cloud.graph import GraphEmulator
 from tests.cloud.server import free_port
@@ -63,6 +65,8 @@ class LocalCloud:
     app_folder: a folder with function_app.py and host.json; the checkout itself where none is given.
     ports: where the parts listen.
     lease_seconds: how long a queue message stays hidden after the whole host was killed (`FunctionsHost.kill`).
+    faults: the app and its host reach storage, Graph, Entra ID and the CRM through proxies (`faults`), which make calls fail
+        as this plan says from `cloud.faults.on()` on. Graph's notifications come straight: their loss is Graph's own control.
 
     Nothing runs before `start`; the settings are complete, and `functions` is there, once it has returned.
     """
@@ -74,6 +78,7 @@ class LocalCloud:
         app_folder: Path = CHECKOUT,
         ports: Ports | None = None,
         lease_seconds: float = 600,
+        faults: FaultPlan | None = None,
     ) -> None:
         ports = ports or Ports()
         self.clock = Clock()
@@ -87,6 +92,15 @@ class LocalCloud:
         webhook_secrets = given.get("CRM_WEBHOOK_SECRETS", _webhook_secret())
         self.crm = CrmSink([secret.strip() for secret in webhook_secrets.split(",")], ports.crm)
         self.webhook_secret = webhook_secrets.split(",")[0].strip()
+
+        #: The proxies, where there are any.
+        self._fault_layer: FaultLayer | None = None
+        if faults is not None:
+            azurite = self.azurite
+            storage = (lambda: azurite.blob_url, lambda: azurite.queue_url, lambda: azurite.table_url)
+            self._fault_layer = FaultLayer(
+                faults, storage, graph=self.graph.url, entra=self.entra.url, crm=self.crm.url
+            )
 
         self._app_folder = app_folder
         self._lease_seconds = lease_seconds
@@ -114,6 +128,7 @@ class LocalCloud:
             "PROVIDER_ALLOWED_NETWORKS": "127.0.0.0/8",
             # As in the real host, settings override host.json; an idle queue is looked at more often, for speed.
             "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.200",
+            **self._ways_through_proxies(),
             **given,
         }
         self.entra.register_app(
@@ -129,7 +144,8 @@ class LocalCloud:
         """
         try:
             async with asyncio.TaskGroup() as together:
-                for part in (self.azurite, self.entra, self.graph, self.crm, self.smtp):
+                proxies = (self._fault_layer,) if self._fault_layer else ()
+                for part in (self.azurite, self.entra, self.graph, self.crm, self.smtp, *proxies):
                     self._running.push_async_callback(part.stop)
                     together.create_task(part.start())
             self.app_settings.setdefault("AzureWebJobsStorage", self.azurite.connection_string)
@@ -149,6 +165,24 @@ class LocalCloud:
             if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
                 raise error.exceptions[0] from None
             raise
+
+    @property
+    def faults(self) -> FaultLayer:
+        """The proxies before the app's neighbours; only a cloud that was made with a plan of faults has them."""
+        assert self._fault_layer is not None, "this cloud was made without faults"
+        return self._fault_layer
+
+    def _ways_through_proxies(self) -> dict[str, str]:
+        """The settings with which the app takes the way through the proxies."""
+        layer = self._fault_layer
+        if layer is None:
+            return {}
+        return {
+            "AzureWebJobsStorage": layer.connection_string,
+            "GRAPH_BASE_URL": f"{layer.graph.url}/v1.0",
+            "ENTRA_AUTHORITY": f"{layer.entra.url}/organizations",
+            "CRM_WEBHOOK_URL": f"{layer.crm.url}/webhooks",
+        }
 
     async def stop(self) -> None:
         """Stop everything that was started, the app first; a part that fails to stop does not keep the others up."""

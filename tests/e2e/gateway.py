@@ -1,8 +1,7 @@
 """
 A gateway in front of Azurite: it notes what the app and its host ask of the storage, and can refuse it or keep it waiting.
 
-Requests pass unchanged; what is signed of them (https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key)
-does not hold the host. The queue, table and blob services each have a gateway, since a connection string names each.
+Requests pass unchanged. The queue, table and blob services each have a gateway, since a connection string names each.
 """
 
 import asyncio
@@ -11,17 +10,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 import httpx
 from aiohttp import web
-from yarl import URL
 
 from tests.cloud.azurite import ACCOUNT_KEY, ACCOUNT_NAME, Azurite
+from tests.cloud.relay import MAX_BODY_BYTES, Relay
 from tests.cloud.server import Server
 from tests.e2e.account import Connected, Json
-
-#: Headers that are each connection's own business.
-HOP_BY_HOP = {"host", "connection", "keep-alive", "transfer-encoding"}
 
 
 class Gateway:
@@ -33,10 +28,10 @@ class Gateway:
     """
 
     def __init__(self) -> None:
-        application = web.Application(client_max_size=64 * 1024 * 1024)
+        application = web.Application(client_max_size=MAX_BODY_BYTES)
         application.router.add_route("*", "/{path:.*}", self._pass_on)
         self._server = Server(application)
-        self._session: aiohttp.ClientSession | None = None
+        self._relay = Relay()
         self.url = f"{self._server.url}/{ACCOUNT_NAME}"
         self.target: Callable[[], str] | None = None
         self.requests: list[tuple[str, str]] = []
@@ -49,14 +44,13 @@ class Gateway:
 
     async def start(self) -> None:
         """Listen."""
-        self._session = aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
+        await self._relay.start()
         await self._server.start()
 
     async def stop(self) -> None:
         """Stop listening."""
         await self._server.stop()
-        if self._session is not None:
-            await self._session.close()
+        await self._relay.stop()
 
     async def _pass_on(self, request: web.Request) -> web.Response:
         path = request.path.removeprefix(f"/{ACCOUNT_NAME}")
@@ -65,19 +59,9 @@ class Gateway:
             return web.Response(status=503)
         if self.holds is not None:
             await self.holds(request.method, path)
-        assert self._session is not None
         assert self.target is not None
-        root = self.target().removesuffix(f"/{ACCOUNT_NAME}")
-        async with self._session.request(
-            request.method,
-            URL(root + request.raw_path, encoded=True),
-            headers=[(n, v) for n, v in request.headers.items() if n.lower() not in HOP_BY_HOP],
-            data=await request.read() or None,
-            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-            allow_redirects=False,
-        ) as answer:
-            headers = [(n, v) for n, v in answer.headers.items() if n.lower() not in HOP_BY_HOP | {"content-length"}]
-            return web.Response(status=answer.status, headers=headers, body=await answer.read())
+        answered = await self._relay.pass_on(request, self.target().removesuffix(f"/{ACCOUNT_NAME}"))
+        return answered.response()
 
 
 class StorageGateway:
