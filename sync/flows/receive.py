@@ -174,6 +174,8 @@ class Receive:
         )
         if not isinstance(verdict, Belongs):
             return False
+        if await self._told_of_an_earlier_connection(connection, mail):
+            return False
         thread = threads[verdict.thread_id]
         if self.forwarded_messages == "withhold" and not thread.involves_contact(mail.participants):
             return False
@@ -205,6 +207,12 @@ class Receive:
         await self._tell(message, body)
         await self.anchors.remember(connection.connection_id, mail.graph_id, message_id)
         return True
+
+    async def _told_of_an_earlier_connection(self, connection: Connection, mail: MailboxMessage) -> bool:
+        """Whether it was told while another connection held the thread, which this one has taken up since."""
+        known_as = await self.anchors.message_of(connection.connection_id, mail.keys.internet_message_id)
+        message = await self.journal.message(connection.account_id, known_as) if known_as is not None else None
+        return message is not None and message.connection_id != connection.connection_id
 
     async def _thread(self, connection: Connection, thread_id: str) -> Thread | None:
         """The thread, as long as this connection holds it."""

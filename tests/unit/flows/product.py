@@ -60,6 +60,7 @@ class Talk:
 class Letter:
     """
     An email from the CRM. sure: nothing has happened that may keep it from being sent. outcome: what was told of it.
+    unknown: it was told that nobody knows whether it left.
     """
 
     message_id: str
@@ -70,6 +71,7 @@ class Letter:
     cancelled: bool = False
     erased: bool = False
     outcome: str = ""
+    unknown: bool = False
     report: Word | None = None
     bounces: int = 0
 
