@@ -177,10 +177,7 @@ class Book:
 
     def added(self, talk: Talk, internet_message_id: str, origin: str, canary: str, parent: Link | None) -> Mail:
         """Mail in a talk. parent: the link that surely knows what it answers; None: perhaps none does."""
-        if not talk.holder.live:
-            word = Word.NEVER
-        else:
-            word = Word.MUST if parent is talk.holder else Word.MAY
+        word = Word.NEVER if not talk.holder.live else Word.MUST if parent is talk.holder else Word.MAY
         mail = Mail(internet_message_id, canary, talk, talk.holder, origin, word)
         self.mails[internet_message_id] = mail
         return mail

@@ -1,4 +1,4 @@
-"""The world in which the book of `product.py` is kept: notifications can be lost, doubled or late, and drafts are written in Outlook."""
+"""The world in which the book (product.py) is kept: notifications get lost, double or late, and mail is answered in many ways."""
 
 import json
 from collections.abc import Iterator
