@@ -70,7 +70,10 @@ class Cancel:
             try:
                 ended = await self.journal.save_message(message_rule.cancelled(message))
             except Conflict:
-                message = await self.journal.message(message.account_id, message.message_id) or message
+                current = await self.journal.message(message.account_id, message.message_id)
+                if current is None:
+                    return message  # erased meanwhile
+                message = current
                 continue
             # What was made of it so far, a draft perhaps, goes with the next wake-up.
             job = SendMail(message.account_id, message.message_id)

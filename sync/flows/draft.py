@@ -171,7 +171,7 @@ class Drafting:
             changed = thread.with_people(message.outbox.contacts if message.outbox else (), mail.participants)
             if thread.connection_id != connection.connection_id:
                 changed = replace(changed, connection_id=connection.connection_id)
-                await self._anchor_earlier_messages(connection, thread)
+                await self._know_earlier_messages(connection, thread)
             if changed == thread:
                 return thread
             try:
@@ -179,8 +179,13 @@ class Drafting:
             except Conflict:
                 continue
 
-    async def _anchor_earlier_messages(self, connection: Connection, thread: Thread) -> None:
+    async def _know_earlier_messages(self, connection: Connection, thread: Thread) -> None:
+        """Answers to what was said before belong to the thread; what was said itself is not told a second time."""
         earlier = await self.journal.messages_of(thread.account_id, thread.thread_id)
+        for message in earlier:
+            if message.status.in_conversation:
+                for name in filter(None, (message.graph_id, message.internet_message_id)):
+                    await self.anchors.remember(connection.connection_id, name, message.message_id)
         await self.anchors.add(
             connection.connection_id,
             [

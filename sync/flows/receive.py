@@ -139,9 +139,8 @@ class Receive:
         if sent is not None:
             await self.outlook.confirm(sent, mail)
             return False
-        by_its_id = await self.anchors.message_of(connection.connection_id, mail.keys.internet_message_id)
-        if by_its_id is not None and await self.journal.message(connection.account_id, by_its_id) is None:
-            return False  # another copy of an email from the CRM that retention has removed
+        if await self._told_otherwise(connection, mail):
+            return False
         return await self._sync_if_ours(connection, mail)
 
     async def _needs_nothing(self, connection: Connection, known_as: str) -> bool:
@@ -204,6 +203,14 @@ class Receive:
                 await self.content.remove(name)
             return False
         return True
+
+    async def _told_otherwise(self, connection: Connection, mail: MailboxMessage) -> bool:
+        """Whether it was told and removed by retention since, or told while another connection held the thread, before this one."""
+        known_as = await self.anchors.message_of(connection.connection_id, mail.keys.internet_message_id)
+        if known_as is None:
+            return False
+        message = await self.journal.message(connection.account_id, known_as)
+        return message is None or message.connection_id != connection.connection_id
 
     async def _attachment(
         self, connection: Connection, mail: MailboxMessage, file: MailFile, attachment_id: str

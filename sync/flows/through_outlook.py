@@ -14,7 +14,7 @@ draft when a copy on its way would long have left Drafts. A `/send` that was ans
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sync.domain import message as rule
 from sync.domain.connection import Connection, State
@@ -34,6 +34,11 @@ log = logging.getLogger(__name__)
 CONFIRM_AFTER = timedelta(seconds=20)
 #: After a send without an answer the message stays in Drafts for a moment even if it goes; only then is it asked again.
 RESEND_AFTER = timedelta(seconds=12)
+
+_LOST = (
+    "Outlook was asked to send the email and its answer was lost, then the mailbox was disconnected. It may have been sent or"
+    " not; it was not sent again, so that nobody gets it twice. Look into Sent Items of the mailbox."
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class ThroughOutlook:
         asked_before = message.outbox.send_asked_at if message.outbox else None
         outbox = replace(message.outbox or Outbox(), send_asked_at=now, lease_until=now + rule.LEASE)
         message = await self.journal.save_message(replace(message, outbox=outbox))
-        if not await self._still_ours(message):
+        if not await self._still_ours(message, asked_before):
             return False
         try:
             await self.mail.send(connection, outbox.draft_id)
@@ -120,18 +125,27 @@ class ThroughOutlook:
         found = await self.drafting.look_up(connection, message)
         return found is None or not found.is_draft
 
-    async def _still_ours(self, message: Message) -> bool:
-        """A delete stops everything at once, also what is on its way here."""
+    async def _still_ours(self, message: Message, asked_before: datetime | None) -> bool:
+        """A delete stops everything at once, also what is on its way here: this try was not made yet."""
         connection = await self.connections.by_id(message.connection_id)
         if connection is not None and connection.live:
             return True
-        await self._disconnected(message)
+        await self._disconnected(
+            replace(message, outbox=replace(message.outbox or Outbox(), send_asked_at=asked_before))
+        )
         return False
 
     async def _disconnected(self, message: Message) -> None:
-        await self.outcomes.fail(
-            message, "connection_disconnected", "The mailbox was disconnected before the email was sent."
-        )
+        """Nobody can look any more: what Graph said yes to was sent, and what it gave no answer to may have been."""
+        outbox = message.outbox or Outbox()
+        if outbox.send_accepted:
+            await self.gone_for_good(message)
+        elif outbox.send_asked_at is not None:
+            await self.outcomes.fail(message, "outcome_unknown", _LOST)
+        else:
+            await self.outcomes.fail(
+                message, "connection_disconnected", "The mailbox was disconnected before the email was sent."
+            )
 
     async def confirm(self, message: Message, mail: MailboxMessage) -> None:
         """The copy in Sent Items was seen: the message is sent. Safe to call more than once."""
@@ -143,7 +157,7 @@ class ThroughOutlook:
         await self.outcomes.tell(rule.confirmed(message, mail))
 
     async def gone_for_good(self, message: Message) -> None:
-        """Graph said yes to the send and the draft is gone: it went, and somebody deleted its copy before we saw it."""
+        """Graph said yes to the send, and its copy will not be seen: somebody deleted it, or the connection has ended."""
         asked_at = message.outbox.send_asked_at if message.outbox else None
         await self.outcomes.tell(replace(message, status=Status.SENT, sent_at=asked_at))
 

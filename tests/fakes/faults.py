@@ -4,6 +4,7 @@ What goes wrong, and when. Every awaited call of every fake passes through one `
     faults.fail("mail.send", Unclear(), applied=True)       the next send takes effect, and its answer is lost
     faults.crash_at(7, applied=False)                       the process dies as it makes its seventh call
     faults.meanwhile("mail.content", disconnect)            somebody else does something while the call is under way
+    faults.outage("journal.*", Down(), lambda: clock() < t)  every call fails without effect for as long as that is so
     faults.jostle(7)                                        calls made at once overtake one another, as the seed decides
 
 Names of calls are `<port>.<method>`; `fail` and `meanwhile` take a glob.
@@ -38,6 +39,7 @@ class Faults:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self._plans: list[_Plan] = []
+        self._outages: list[tuple[str, BaseException, Callable[[], bool]]] = []
         self._chance: random.Random | None = None
 
     def jostle(self, seed: int) -> None:
@@ -51,6 +53,10 @@ class Faults:
             raise error
 
         self._plans.append(_Plan(pattern, raised, applied, skip, times))
+
+    def outage(self, pattern: str, error: BaseException, lasts: Callable[[], bool]) -> None:
+        """Let every call that fits the glob fail without effect for as long as `lasts` says so."""
+        self._outages.append((pattern, error, lasts))
 
     def crash_at(self, number: int, *, applied: bool) -> None:
         """Let the process die at the `number`th call from now on (1 is the next), before or after its effect."""
@@ -81,6 +87,9 @@ class Faults:
         self.calls.append(call)
         plan = self._next_plan(call)
         await self._while()
+        for pattern, error, lasts in self._outages:
+            if fnmatchcase(call, pattern) and lasts():
+                raise error
         if plan is not None and not plan.applied:
             await plan.happens()
         yield

@@ -309,6 +309,21 @@ class FakeMail:
         """What the owner wrote in Outlook: its copy in Sent Items."""
         return self.arrives(owner, owner.email, subject, answers=answers, to=[to])
 
+    def drafted(self, owner: Mailbox, to: str, subject: str, *, keys: ThreadKeys, body: Body) -> MailboxMessage:
+        """What the owner has begun to write in Outlook, and not sent."""
+        now = self._clock()
+        seen = MailboxMessage(
+            graph_id=f"graph-{next(self._numbers)}",
+            keys=keys,
+            subject=subject,
+            sender=Address(owner.email, owner.display_name),
+            to=(Address(to),),
+            is_draft=True,
+            received_at=now,  # Exchange gives drafts one, too
+        )
+        self._add(Item(owner.identity, seen, body, now))
+        return seen
+
     def reported(
         self,
         owner: Mailbox,

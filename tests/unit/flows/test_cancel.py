@@ -149,3 +149,11 @@ async def test_a_crash_never_brings_back_what_was_cancelled() -> None:
         await everything_was_heard(world)
 
     await with_each_crash(story, check)
+
+
+async def test_an_email_that_is_erased_while_it_is_taken_back_is_let_go(world: World, dana: Connection) -> None:
+    """Its row is gone: there is nothing to cancel any more, and nobody tries for ever."""
+    message = await world.accepted(dana)
+    world.faults.meanwhile("journal.save_message", lambda: world.journal.remove_message(message))
+    with pytest.raises(NotCancellable):
+        await world.cancel.message(ACCOUNT, message.message_id)

@@ -9,7 +9,7 @@ from sync.domain.errors import (
     Unclear,
 )
 from tests.unit.flows.conftest import DANA
-from tests.unit.flows.world import ACCOUNT, World
+from tests.unit.flows.world import ACCOUNT, ADA, World
 
 BOB = "bob@crm.example"
 
@@ -110,3 +110,30 @@ async def test_a_new_connect_after_a_delete_is_a_new_connection(world: World) ->
     second = await world.connected(DANA)
     assert second.connection_id != first.connection_id
     assert (await world.show.connection(ACCOUNT, "u1"))[0].thread_count == 0
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["the same message", "a copy of it"])
+async def test_what_was_told_is_not_told_again_by_who_takes_up_a_thread(world: World, moved: bool) -> None:
+    """The CRM sends into a thread of an ended connection, and the user reads its old mail: neither is news."""
+    dana = await world.connected(DANA)
+    first = await world.sent(dana)
+    copy = world.mail.sent_copy(first.message_id)
+    reply = world.mail.arrives(dana.mailbox, ADA.address, "RE: Offer", answers=copy)
+    await world.settle()
+    await world.disconnect.delete(ACCOUNT, "u1")
+    again = await world.connected(DANA)
+    await world.sent(again, key="key-2", thread_id=first.thread_id)
+    told = await world.told()
+
+    for seen in (copy, reply):
+        if moved:
+            assert seen.sender is not None
+            world.mail.arrives(dana.mailbox, seen.sender.address, seen.subject, keys=seen.keys)
+        else:
+            world.mail.read(seen.graph_id)
+    await world.settle()
+    assert await world.told() == told
+
+    world.mail.arrives(dana.mailbox, ADA.address, "RE: Offer", answers=reply)
+    await world.settle()
+    assert await world.told() == [*told, "message.synced"]

@@ -2,12 +2,13 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from sync.domain import send_refusal
 from sync.domain.connection import Connection, State, disconnected
-from sync.domain.errors import Declined
+from sync.domain.errors import Declined, Unclear
 from sync.domain.message import Status
 from sync.jobs import SendMail
 from tests.unit.flows.sent_once import DAY, TEXT, assert_sent_once, outcomes
@@ -71,6 +72,35 @@ async def test_a_delete_of_the_connection_stops_what_was_not_sent(world: World, 
     assert world.mail.outgoing == []
     assert await outcomes(world) == ["message.failed"]
     assert (await world.message(message.message_id)).problem_code == "connection_disconnected"
+
+
+async def test_what_graph_has_taken_is_told_as_sent_though_the_connection_ends(world: World, dana: Connection) -> None:
+    """The user disconnects between Graph's yes and the copy in Sent Items: the email left, and nobody is told otherwise."""
+    message = await world.accepted(dana)
+    world.mail.on_change = lambda identity, graph_id, change: None
+    await world.settle(timedelta(seconds=1))
+    await world.disconnect.delete(ACCOUNT, "u1")
+    await world.settle()
+
+    assert [item.seen.stamp for item in world.mail.outgoing] == [message.message_id]
+    assert await outcomes(world) == ["message.sent"]
+
+
+@pytest.mark.parametrize("applied", [True, False], ids=["it left", "it did not leave"])
+async def test_what_nobody_knows_of_is_told_so_when_the_connection_ends(
+    world: World, dana: Connection, applied: bool
+) -> None:
+    """Graph's answer was lost, and then there is no mailbox any more to look into: the CRM hears that it may have left."""
+    message = await world.accepted(dana)
+    world.mail.on_change = lambda identity, graph_id, change: None
+    world.faults.fail("mail.send", Unclear(), applied=applied)
+    await world.settle(timedelta(0))
+    await world.disconnect.delete(ACCOUNT, "u1")
+    await world.settle()
+
+    assert len(world.mail.outgoing) == applied
+    assert await outcomes(world) == ["message.failed"]
+    assert (await world.message(message.message_id)).problem_code == "outcome_unknown"
 
 
 @pytest.mark.parametrize("call", ["mail.create_draft", "anchors.add", "mail.add_file", "content.file"])
