@@ -27,7 +27,8 @@ from tests.e2e.settling import Settling
 
 FULL = os.environ.get("CHAOS") == "full"
 SCALE = Scale(50, 95, 20, 10_000) if FULL else Scale(6, 24, 3, 300)
-SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1,2,3" if FULL else "1").split(",")]
+# The third meets faults of every neighbour early on.
+SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1,2,3" if FULL else "3").split(",")]
 RATE = 0.05
 NEIGHBOURS = ("blob", "queue", "table", "graph", "crm")
 #: Of what Graph tells, a tenth is lost, and the rest comes twice.
