@@ -27,7 +27,8 @@ from tests.e2e.settling import Settling
 
 FULL = os.environ.get("CHAOS") == "full"
 SCALE = Scale(50, 95, 20, 10_000) if FULL else Scale(6, 24, 3, 300)
-SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1,2,3" if FULL else "1").split(",")]
+# The third meets faults of every neighbour early on.
+SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1,2,3" if FULL else "3").split(",")]
 RATE = 0.05
 NEIGHBOURS = ("blob", "queue", "table", "graph", "crm")
 #: Of what Graph tells, a tenth is lost, and the rest comes twice.
@@ -48,8 +49,12 @@ async def test_nothing_is_lost_and_nothing_told_twice(seed: int, runs: list[Run]
     """Every message of a thread reaches the CRM once, every send leaves one email and has ended, whatever failed."""
     print(f"chaos with seed {seed}: CHAOS_SEEDS={seed} replays it")  # noqa: T201 (shown where the test fails, and by make soak)
     plan = FaultPlan(seed, tuple(FaultRule(RATE, neighbour) for neighbour in NEIGHBOURS), hang_s=1.0, slow_s=0.5)
-    # After a failure the host shows a message again after 30 s; the run does not wait that long.
-    settings = {"AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02"}
+    settings = {
+        # After a failure the host shows a message again after 30 s; the run does not wait that long.
+        "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02",
+        # Polls pass the proxies too: fewer of them leave the machine to what matters.
+        "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.500",
+    }
     async with LocalCloud(settings, lease_seconds=15, faults=plan) as cloud, AsyncExitStack() as clients:
         run = Run(seed, SCALE.mailboxes)
         people = await _connected(cloud, http, clients, seed)
