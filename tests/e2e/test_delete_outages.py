@@ -46,8 +46,8 @@ async def cleaned_up(who: Connected, storage: Storage) -> bool:
 #: How Graph fails to close a subscription.
 GRAPH_FAILS: dict[str, Json] = {
     "500": {"status": 500},
-    "503": {"status": 503, "retry_after": 60},
-    "429": {"status": 429, "retry_after": 60},
+    "503": {"status": 503, "retry_after": 3},
+    "429": {"status": 429, "retry_after": 3},
     "401": {"status": 401, "times": 3},
     "connection cut": {"drop": True, "times": 3},
     "connection cut, closed": {"drop": True, "applied": True},

@@ -32,6 +32,8 @@ class ProductWorld(ErasingWorld):
         """Keys and subject of an answer to this message."""
         number = next(self.mail._numbers)
         before = parent.keys
+        if not {"conversation": before.conversation_id, "index": before.conversation_guid}.get(how, "is there"):
+            how = "reply"  # nothing to refer to it by alone
         references = (*before.references, before.internet_message_id)
         name = f"<{number}@world.example>"
         subject = f"RE: {parent.subject.removeprefix('RE: ')}"
