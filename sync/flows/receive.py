@@ -205,7 +205,7 @@ class Receive:
         return True
 
     async def _told_otherwise(self, connection: Connection, mail: MailboxMessage) -> bool:
-        """Whether it was told and removed by retention since, or told while another connection held the thread, before this one."""
+        """Whether it was told and removed by retention since, or was told while an earlier connection held the thread."""
         known_as = await self.anchors.message_of(connection.connection_id, mail.keys.internet_message_id)
         if known_as is None:
             return False

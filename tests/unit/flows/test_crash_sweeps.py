@@ -58,7 +58,7 @@ async def test_a_crash_never_loses_a_delivery_that_has_to_be_tried_again(story: 
 
 
 async def test_a_crash_never_brings_back_what_a_receiver_gave_up() -> None:
-    """The receiver answers 410: the event is undelivered, and stays so."""
+    """The receiver answers 410, which switches deliveries off: the event is undelivered, says why, and stays so."""
 
     async def story() -> World:
         world, dana = await connected()
@@ -69,7 +69,9 @@ async def test_a_crash_never_brings_back_what_a_receiver_gave_up() -> None:
     async def check(world: World) -> None:
         (told,) = [event for event in await world.feed() if event.type == "message.sent"]
         assert told.delivery == "undelivered"
-        assert {attempt.status for attempt in told.attempts} == {410}
+        # Where the process died once they were off, it was not pushed again.
+        assert {attempt.status for attempt in told.attempts} <= {410}
+        assert "410" in told.reason or "switched off" in told.reason
 
     await with_each_crash(story, check)
 
