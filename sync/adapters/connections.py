@@ -13,7 +13,7 @@ from sync.adapters.rows import Row, columns_of, value_of
 from sync.adapters.tables import Tables
 from sync.domain import connection as rule
 from sync.domain.connection import Connection
-from sync.domain.ids import key_hash
+from sync.domain.ids import mailbox_key
 
 
 class ConnectionsTable:
@@ -120,4 +120,4 @@ class ConnectionsTable:
 
 
 def _mailbox(connection: Connection) -> str:
-    return f"mailbox|{key_hash('|'.join(connection.mailbox.identity))}"
+    return f"mailbox|{mailbox_key(connection.mailbox.identity)}"

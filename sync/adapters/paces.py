@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from sync.adapters.rows import columns_of, value_of
 from sync.adapters.tables import Tables
-from sync.domain.ids import key_hash
+from sync.domain.ids import mailbox_key
 from sync.domain.pace import Pace
 
 
@@ -20,12 +20,13 @@ class PacesTable:
 
     async def of_mailbox(self, mailbox: tuple[str, str]) -> Pace:
         """The mailbox's pace; a new one where nothing was sent yet."""
-        found = await self._table.get(_key(mailbox), "pace")
-        return value_of(Pace, found[0], found[1]) if found else Pace(mailbox)
+        name = mailbox_key(mailbox)
+        found = await self._table.get(name, "pace")
+        return value_of(Pace, found[0], found[1]) if found else Pace(name)
 
     async def save(self, pace: Pace) -> None:
         """Insert it (no version) or replace the version read; raises Conflict."""
-        row = {"PartitionKey": _key(pace.mailbox), "RowKey": "pace", **columns_of(pace)}
+        row = {"PartitionKey": pace.mailbox, "RowKey": "pace", **columns_of(pace)}
         if pace.version is None:
             await self._table.insert(row)
         else:
@@ -38,8 +39,4 @@ class PacesTable:
 
     async def remove(self, pace: Pace) -> None:
         """Remove it, unless it was changed since it was read."""
-        await self._table.delete_version(_key(pace.mailbox), "pace", pace.version or "*")
-
-
-def _key(mailbox: tuple[str, str]) -> str:
-    return key_hash("|".join(mailbox))
+        await self._table.delete_version(pace.mailbox, "pace", pace.version or "*")

@@ -29,6 +29,11 @@ def key_hash(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()[:40]
 
 
+def mailbox_key(mailbox: tuple[str, str]) -> str:
+    """A name of a mailbox (tenant id, object id) from which nobody can read whose it is."""
+    return key_hash("|".join(mailbox))
+
+
 def batch_id(account_id: str, idempotency_key: str, body_hash: str) -> str:
     """The id of what one send asks for."""
     return _hashed("bat_", "send", account_id, idempotency_key, body_hash)[: len("bat_") + _BATCH_CHARS]

@@ -28,9 +28,13 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Pace:
-    """The tickets of one mailbox (tenant id, object id) that count. `version` is the stored row's etag; None: not stored yet."""
+    """
+    The tickets of one mailbox that count. `version` is the stored row's etag; None: not stored yet.
 
-    mailbox: tuple[str, str]
+    mailbox: a name from which nobody can read whose it is (`ids.mailbox_key`), so that an erased user leaves nothing here.
+    """
+
+    mailbox: str
     tickets: tuple[Ticket, ...] = ()
     version: str | None = field(default=None, compare=False)
 

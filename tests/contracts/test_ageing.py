@@ -7,6 +7,7 @@ import pytest
 
 from sync.domain.body import Body
 from sync.domain.errors import NotFound
+from sync.domain.ids import mailbox_key
 from sync.domain.message import Message
 from sync.domain.pace import Pace, given
 from sync.domain.sign_in import LastSignIn, SignIn, Step
@@ -132,8 +133,9 @@ async def test_a_pace_is_removed_in_the_version_that_was_read(stores: Stores) ->
     """One that got a ticket meanwhile stays."""
     paces = stores.paces()
     for name in ("one", "two"):
-        await paces.save(Pace(("tenant", name)))
-    read = {pace.mailbox[1]: pace async for pace in paces.every()}
+        await paces.save(Pace(mailbox_key(("tenant", name))))
+    names = {mailbox_key(("tenant", name)): name for name in ("one", "two")}
+    read = {names[pace.mailbox]: pace async for pace in paces.every()}
     assert sorted(read) == ["one", "two"]
     await paces.save(given(read["two"], ACCOUNT, ["msg_1"], NOW))
     for pace in read.values():

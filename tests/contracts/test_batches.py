@@ -8,6 +8,7 @@ import pytest
 
 from sync.domain.batch import Letter
 from sync.domain.errors import Conflict, NotFound
+from sync.domain.ids import mailbox_key
 from sync.domain.message import Contact, Status
 from sync.domain.pace import Pace, given, used
 from sync.flows.ports import Journal
@@ -135,11 +136,11 @@ async def test_letters_come_back_as_they_were_stored(stores: Stores) -> None:
 async def test_a_pace_is_that_of_one_mailbox(stores: Stores) -> None:
     """A mailbox that sent nothing has a new one; times come back to the microsecond."""
     paces = stores.paces()
-    assert await paces.of_mailbox(MAILBOX) == Pace(MAILBOX)
-    pace = used(given(Pace(MAILBOX), ACCOUNT, ["msg_1", "msg_2"], NOW), ACCOUNT, "msg_1", NOW)
+    assert await paces.of_mailbox(MAILBOX) == Pace(mailbox_key(MAILBOX))
+    pace = used(given(Pace(mailbox_key(MAILBOX)), ACCOUNT, ["msg_1", "msg_2"], NOW), ACCOUNT, "msg_1", NOW)
     await paces.save(pace)
     assert await stores.paces().of_mailbox(MAILBOX) == pace
-    assert await paces.of_mailbox(("tenant", "another")) == Pace(("tenant", "another"))
+    assert await paces.of_mailbox(("tenant", "another")) == Pace(mailbox_key(("tenant", "another")))
 
 
 async def test_of_many_that_give_tickets_at_once_nobody_gives_too_many(stores: Stores) -> None:

@@ -203,15 +203,10 @@ async def test_more_files_than_an_email_holds(witness: Witness) -> None:
     await refused(witness, {"attachments": [file] * 51}, 413, "payload_too_large")
 
 
-@pytest.mark.parametrize(("kind", "more"), [("bulk", {"from": "{mailbox}"}), ("workflow", {}), ("bulk", {})])
-async def test_kinds_not_offered_yet_say_so(witness: Witness, kind: str, more: Json) -> None:
-    """501: a CRM that tries early is told what works, and nothing went out by any door."""
-    changes = {name: value.format(mailbox=witness.user.email) for name, value in more.items()}
-
-    problem = await refused(witness, {"kind": kind} | changes, 501, "not_implemented")
-
-    assert kind in problem["detail"]
-    assert "individual" in problem["detail"]
+@pytest.mark.parametrize(("kind", "more"), [("workflow", {}), ("bulk", {}), ("bulk", {"from": "x@elsewhere.example"})])
+async def test_what_only_a_provider_can_send_needs_one(witness: Witness, kind: str, more: Json) -> None:
+    """409, although the mailbox is connected: these kinds go through the account's own provider, and there is none."""
+    await refused(witness, {"kind": kind} | more, 409, "provider_not_configured")
 
 
 async def test_who_is_not_connected_needs_a_provider(witness: Witness) -> None:

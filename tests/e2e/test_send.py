@@ -41,6 +41,7 @@ async def test_the_answer_is_the_contracts(connected: Connected) -> None:
     [message] = body["messages"]
     assert answer.status_code == 202
     assert body == {
+        "batch_id": "bat_" + message["message_id"][4:24],
         "messages": [
             {
                 "message_id": message["message_id"],

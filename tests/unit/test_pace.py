@@ -9,7 +9,7 @@ from sync.domain.pace import MINUTE, PER_MINUTE, Pace, returned, used
 from sync.domain.pace import given as give
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-EMPTY = Pace(("tenant", "object"))
+EMPTY = Pace("mailbox")
 
 
 def after(seconds: float) -> datetime:
