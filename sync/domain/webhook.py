@@ -1,9 +1,10 @@
 """
 Whether anything is delivered to the CRM, and what switches deliveries off and on. There is one receiver for the whole app.
 
-Off: the receiver answered 410 Gone, or took nothing for five days although it was tried, as Standard Webhooks advises
-(https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md, "Disabling endpoints"). On again: the
-operator says so, or sets another address.
+Off: the receiver went on answering 410 Gone, or took nothing for five days although it was tried, as Standard Webhooks advises
+(https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md, "Disabling endpoints"). One 410 ends
+the deliveries of its event alone: it may be a mistake of a moment, and would stop every account. On again: the operator says so,
+sets another address, or the CRM asks for events again.
 """
 
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,8 @@ from sync.domain.event import Answer
 
 #: Nothing was taken for so long, though it was tried: then deliveries are switched off.
 GIVE_UP_AFTER = timedelta(days=5)
+#: So long after its first 410, with nothing taken in between, another one is believed to be meant for good.
+GONE_FOR = timedelta(minutes=1)
 #: What only says when something happened last is written this often at most; what changes is written at once.
 NOTED_EVERY = timedelta(minutes=1)
 #: A failure can be noted so much later than an event was given up for it: noting takes its time, and several workers note.
@@ -39,7 +42,8 @@ class Webhook:
     """
     How it stands with the receiver at one address, of which only a hash is kept.
 
-    `since`: when it was switched on or off last, None: never. `failing_since`: the first failure since it last took something.
+    `since`: when it was switched on or off last, None: never. `failing_since`: the first failure since it last took something;
+    `gone_since`: the first 410.
     `troubled_since`: what became undelivered from then on comes back once deliveries are on again. `noted_at`: when this was
     last written. `version` is the stored row's etag; None: not stored yet.
     """
@@ -51,6 +55,7 @@ class Webhook:
     last_accepted_at: datetime | None = None
     last_failure: Failure | None = None
     failing_since: datetime | None = None
+    gone_since: datetime | None = None
     troubled_since: datetime | None = None
     noted_at: datetime | None = None
     version: str | None = field(default=None, compare=False)
@@ -72,10 +77,12 @@ def of_address(stored: Webhook | None, url_hash: str, now: datetime) -> Webhook:
         return Webhook(url_hash)
     if stored.url_hash == url_hash:
         return stored
-    return replace(switched_on(stored, now), url_hash=url_hash, failing_since=None)
+    return replace(switched_on(stored, now), url_hash=url_hash, failing_since=None, gone_since=None)
 
 
-def noted(webhook: Webhook, answer: Answer, began_at: datetime, now: datetime) -> Webhook:
+def noted(
+    webhook: Webhook, answer: Answer, began_at: datetime, now: datetime, *, gone_for: timedelta = GONE_FOR
+) -> Webhook:
     """
     The webhook after a delivery.
 
@@ -84,7 +91,7 @@ def noted(webhook: Webhook, answer: Answer, began_at: datetime, now: datetime) -
     if webhook.state == "off" or (webhook.since is not None and began_at < webhook.since):
         return webhook
     if answer.accepted:
-        return replace(webhook, last_accepted_at=now, failing_since=None, noted_at=now)
+        return replace(webhook, last_accepted_at=now, failing_since=None, gone_since=None, noted_at=now)
     failing = replace(
         webhook,
         last_failure=Failure(now, answer.status, answer.error),
@@ -92,7 +99,10 @@ def noted(webhook: Webhook, answer: Answer, began_at: datetime, now: datetime) -
         noted_at=now,
     )
     if answer.status == 410:
-        return _switched_off(failing, GONE, now)
+        gone_since = webhook.gone_since or now
+        failing = replace(failing, gone_since=gone_since)
+        if now - gone_since >= gone_for:
+            return _switched_off(failing, GONE, now)
     if failing.failing_since is not None and now - failing.failing_since >= GIVE_UP_AFTER:
         return _switched_off(failing, FAILING, now)
     return failing
@@ -102,7 +112,7 @@ def switched_on(webhook: Webhook, now: datetime) -> Webhook:
     """The webhook with deliveries on; as it is where they are."""
     if webhook.state == "on":
         return webhook
-    return replace(webhook, state="on", reason="", since=now, failing_since=None, noted_at=now)
+    return replace(webhook, state="on", reason="", since=now, failing_since=None, gone_since=None, noted_at=now)
 
 
 def worth_writing(before: Webhook, after: Webhook, now: datetime) -> bool:
@@ -110,6 +120,8 @@ def worth_writing(before: Webhook, after: Webhook, now: datetime) -> bool:
     if after == before:
         return False
     if after.state != before.state or (before.failing_since is not None and after.failing_since is None):
+        return True
+    if after.gone_since != before.gone_since:
         return True
     return before.noted_at is None or now - before.noted_at >= NOTED_EVERY
 

@@ -123,6 +123,7 @@ class Deliver:
             raise NotFound
         if event.erased:
             return event
+        await self.endpoint.enable()  # who asks for an event is there to take it
         job, lost_at = DeliverEvent(account_id, event_id), self.clock() + LOST_AFTER
         # Should this process die, or another one be first: the wake-up delivers the event, or lists it again.
         await self.work.postpone(job, lost_at)

@@ -40,6 +40,7 @@ class Redelivery:
         """Redeliver every event above `after` that there is now; returns the last of them, or what there is below."""
         through = await self.journal.last_sequence(account_id)
         if through > after:
+            await self.endpoint.enable()  # who asks for events is there to take them
             now = self.clock()
             job = RedeliverEvents(account_id, since=after, through=through, asked_at=now.isoformat(), after=after)
             await self.work.promise(job, due_at=now + LOST_AFTER)

@@ -32,6 +32,7 @@ class Endpoint:
     clock: Clock
     new_secret: NewSecret
     url_hash: str
+    gone_for: timedelta = rule.GONE_FOR
     _seen: tuple[Webhook, datetime] | None = field(default=None, init=False)
 
     async def state(self) -> Webhook:
@@ -62,11 +63,11 @@ class Endpoint:
         """
         seen = await self.state()
         now = self.clock()
-        if not rule.worth_writing(seen, rule.noted(seen, answer, began_at, now), now):
+        if not rule.worth_writing(seen, rule.noted(seen, answer, began_at, now, gone_for=self.gone_for), now):
             return
         for _ in range(TRIES):
             before = await self.fresh()
-            after = rule.noted(before, answer, began_at, now)
+            after = rule.noted(before, answer, began_at, now, gone_for=self.gone_for)
             if not rule.worth_writing(before, after, now):
                 return
             if after.state != before.state:

@@ -10,6 +10,7 @@ from sync.domain.webhook import (
     FAILING,
     GIVE_UP_AFTER,
     GONE,
+    GONE_FOR,
     NOTED_EVERY,
     SLACK,
     Failure,
@@ -45,8 +46,12 @@ def after(*answers: tuple[timedelta, Answer], begin: Webhook = FRESH) -> Webhook
         ([], "on", ""),
         ([(0 * DAY, TAKEN)], "on", ""),
         ([(0 * DAY, NOT_NOW)], "on", ""),
-        ([(0 * DAY, GONE_AWAY)], "off", GONE),
-        ([(0 * DAY, TAKEN), (DAY, GONE_AWAY)], "off", GONE),
+        ([(0 * DAY, GONE_AWAY)], "on", ""),
+        ([(0 * DAY, GONE_AWAY), (GONE_FOR - SECOND, GONE_AWAY)], "on", ""),
+        ([(0 * DAY, GONE_AWAY), (GONE_FOR, GONE_AWAY)], "off", GONE),
+        ([(0 * DAY, GONE_AWAY), (SECOND, NOT_NOW), (GONE_FOR, GONE_AWAY)], "off", GONE),
+        ([(0 * DAY, GONE_AWAY), (SECOND, TAKEN), (GONE_FOR, GONE_AWAY)], "on", ""),
+        ([(0 * DAY, TAKEN), (DAY, GONE_AWAY), (2 * DAY, GONE_AWAY)], "off", GONE),
         ([(0 * DAY, NOT_NOW), (GIVE_UP_AFTER - SECOND, NOT_NOW)], "on", ""),
         ([(0 * DAY, NOT_NOW), (GIVE_UP_AFTER, NOT_NOW)], "off", FAILING),
         ([(0 * DAY, NOT_NOW), (3 * DAY, SILENT), (GIVE_UP_AFTER, SILENT)], "off", FAILING),
@@ -58,7 +63,7 @@ def after(*answers: tuple[timedelta, Answer], begin: Webhook = FRESH) -> Webhook
     ids=str,
 )
 def test_what_switches_off(answers: list[tuple[timedelta, Answer]], state: str, reason: str) -> None:
-    """410 at once; else five days without anything taken, of which the first failure is the beginning: silence is no failure."""
+    """410 for a minute, or five days without anything taken, from the first failure on: silence is no failure."""
     webhook = after(*answers)
     assert (webhook.state, webhook.reason) == (state, reason)
     assert webhook.since == (NOW + answers[-1][0] if state == "off" else None)
@@ -78,7 +83,7 @@ def test_what_was_left_since_the_first_failure_comes_back() -> None:
     """Not only since deliveries were switched off: a schedule ends after three days, and five pass before that."""
     off = after((0 * DAY, NOT_NOW), (6 * DAY, NOT_NOW))
     assert off.troubled_since == NOW - SLACK
-    assert after((DAY, GONE_AWAY)).troubled_since == NOW + DAY - SLACK
+    assert after((DAY, GONE_AWAY), (DAY + GONE_FOR, GONE_AWAY)).troubled_since == NOW + DAY - SLACK
     assert switched_on(off, NOW + 7 * DAY).troubled_since == NOW - SLACK
 
 
@@ -94,7 +99,7 @@ def test_switched_on_it_begins_anew() -> None:
 @pytest.mark.parametrize("answer", [TAKEN, NOT_NOW, GONE_AWAY])
 def test_what_began_before_the_switch_says_nothing(answer: Answer) -> None:
     """A push under way while deliveries were switched on would else switch them off again at once; off stays off."""
-    off = after((0 * DAY, GONE_AWAY))
+    off = after((0 * DAY, GONE_AWAY), (0 * DAY + GONE_FOR, GONE_AWAY))
     assert after((SECOND, answer), begin=off) == off
     on = switched_on(off, NOW + DAY)
     assert noted(on, answer, NOW + DAY - SECOND, NOW + DAY + SECOND) == on
@@ -102,7 +107,7 @@ def test_what_began_before_the_switch_says_nothing(answer: Answer) -> None:
 
 def test_another_address_is_another_receiver() -> None:
     """Deliveries go on at a new address, and the failures of the old one do not count; the same address changes nothing."""
-    off = after((0 * DAY, TAKEN), (DAY, GONE_AWAY))
+    off = after((0 * DAY, TAKEN), (DAY, GONE_AWAY), (DAY + GONE_FOR, GONE_AWAY))
     moved = of_address(off, "elsewhere", NOW + 2 * DAY)
     assert (moved.state, moved.reason, moved.since, moved.url_hash) == ("on", "", NOW + 2 * DAY, "elsewhere")
     assert (moved.last_accepted_at, moved.troubled_since) == (NOW, off.troubled_since)

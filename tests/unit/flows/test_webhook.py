@@ -279,3 +279,36 @@ async def test_what_was_erased_while_deliveries_were_off_does_not_wait(world: Wo
     await world.settle()
     assert [event.type for event in world.crm.heard] == ["connection.disconnected"]
     assert world.webhooks.listed == {}
+
+
+async def test_one_410_stops_its_event_alone(world: World) -> None:
+    """It may be a mistake of a moment, and would stop every account: only if it goes on, deliveries are switched off."""
+    world.endpoint.gone_for = timedelta(minutes=1)
+    world.crm.answers.append(GONE_AWAY)
+    await told(world, "first")
+    await told(world, "second")
+    await world.settle()
+    assert sorted(await deliveries(world)) == ["delivered", "undelivered"]
+    assert (await world.endpoint.show())[0].state == "on"
+
+    world.crm.answers.extend([GONE_AWAY] * 2)
+    await told(world, "third")
+    await world.settle()
+    world.clock.advance(timedelta(minutes=2))
+    await told(world, "fourth")
+    await world.settle()
+    assert (await world.endpoint.show())[0].state == "off"
+
+
+async def test_asking_for_an_event_again_switches_deliveries_on(world: World) -> None:
+    """Who asks is there to take it, and what else was left comes with it."""
+    await switched_off(world)
+    await told(world, "later")
+    await world.settle(timedelta(minutes=5))
+    assert await deliveries(world) == ["undelivered"] * 2
+
+    (first, _) = await world.feed()
+    await world.deliver.redeliver(first.account_id, first.event_id)
+    await world.settle(timedelta(hours=1))
+    assert (await world.endpoint.show())[0].state == "on"
+    assert await deliveries(world) == ["delivered"] * 2

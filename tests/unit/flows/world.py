@@ -219,6 +219,7 @@ class World:
             clock=self.clock,
             new_secret=lambda: f"secret{next(self._secrets)}",
             url_hash="crm.example",
+            gone_for=timedelta(),  # a 410 is meant for good at once
         )
         self.deliver = Deliver(self.journal, self.webhooks, self.work, self.crm, self.endpoint, self.clock, lambda: 0.0)
         self.redelivery = Redelivery(self.journal, self.webhooks, self.work, self.endpoint, self.clock)
