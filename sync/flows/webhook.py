@@ -61,7 +61,8 @@ class Endpoint:
 
         The last try may lose to other workers: they have noted much the same, and the next delivery says it again.
         """
-        seen = await self.state()
+        # A 410 is rare, and what another process has heard of it counts.
+        seen = await (self.fresh() if answer.status == 410 else self.state())
         now = self.clock()
         if not rule.worth_writing(seen, rule.noted(seen, answer, began_at, now, gone_for=self.gone_for), now):
             return

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests.cloud.crm import Delivery
 from tests.cloud.polling import eventually
-from tests.e2e.account import Connected, Json
+from tests.e2e.account import Connected, Json, unique
 from tests.e2e.conversation import answers, at_rest, heard_of, synced
 
 
@@ -20,7 +20,7 @@ async def crm_answers(of: Connected, status: int, **more: object) -> None:
 
 async def accepted(by: Connected) -> str:
     """The id of a new email that is on its way."""
-    answer = await by.api.send(by.mail(), f"key-{by.user_id}")
+    answer = await by.api.send(by.mail(), unique("key"))
     return str(answer.json()["messages"][0]["message_id"])
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 import pytest_asyncio
 from azure.data.tables.aio import TableServiceClient
@@ -23,7 +24,7 @@ from sync.flows.turns import AT_ONCE
 from tests.cloud.local import LocalCloud
 from tests.cloud.polling import eventually
 from tests.e2e.account import Account, Connected, Json, unique
-from tests.e2e.conversation import at_rest, heard_of
+from tests.e2e.conversation import at_rest, heard_of, newly_connected
 from tests.e2e.test_feed import crm_answers, ended, pushes, told_as_sent
 
 
@@ -54,45 +55,52 @@ async def a_minute_passes(of: Connected) -> None:
         await webhooks.save(replace(stored, gone_since=stored.gone_since - GONE_FOR))
 
 
-async def test_410_switches_deliveries_off_and_the_operator_switches_them_on(connected: Connected) -> None:
+@pytest_asyncio.fixture(loop_scope="session")
+async def alone(http: httpx.AsyncClient) -> AsyncIterator[Connected]:
+    """A connected user on a cloud where nobody else is told anything meanwhile."""
+    async with LocalCloud() as own, own.api(unique("acme")) as api:
+        yield await newly_connected(Account(own, api, http))
+
+
+async def test_410_switches_deliveries_off_and_the_operator_switches_them_on(alone: Connected) -> None:
     """Off, nothing is pushed and every event waits visibly in the feed; on, each of them comes, and nothing is left."""
-    await at_rest(connected)
-    await crm_answers(connected, 410)
-    once = await told_as_sent(connected)
-    await ended(connected, once["id"], "undelivered", 1)
-    assert (await connected.api.webhook()).json()["state"] == "on", "one 410 may be a mistake"
-    await a_minute_passes(connected)
-    await crm_answers(connected, 410)
-    first = await told_as_sent(connected)
-    gone = await ended(connected, first["id"], "undelivered", 1)
-    off = await webhook_is(connected, "off")
-    answer = await connected.api.send(connected.mail(), unique("key"))
+    await at_rest(alone)
+    await crm_answers(alone, 410)
+    once = await told_as_sent(alone)
+    await ended(alone, once["id"], "undelivered", 1)
+    assert (await alone.api.webhook()).json()["state"] == "on", "one 410 may be a mistake"
+    await a_minute_passes(alone)
+    await crm_answers(alone, 410)
+    first = await told_as_sent(alone)
+    gone = await ended(alone, first["id"], "undelivered", 1)
+    off = await webhook_is(alone, "off")
+    answer = await alone.api.send(alone.mail(), unique("key"))
     second_message = answer.json()["messages"][0]["message_id"]
 
     async def second_told() -> Json | None:
-        return next((e for e in await connected.feed() if second_message in str(e["data"])), None)
+        return next((e for e in await alone.feed() if second_message in str(e["data"])), None)
 
     second = await eventually(second_told, "the second email to be told")
-    waiting = await ended(connected, second["id"], "undelivered", 0)
+    waiting = await ended(alone, second["id"], "undelivered", 0)
 
     assert gone["reason"] == "the receiver answered 410 Gone"
     assert waiting["reason"] == "Deliveries were switched off."
     assert off["reason"] == "The receiver answered 410 Gone."
     assert off["last_failure"] == {"at": off["last_failure"]["at"], "status": 410, "error": None}
     assert off["last_failure"]["at"] <= off["since"]
-    assert (await connected.api.webhook()).json()["undelivered"] == 3
-    assert pushes(connected, second["id"]) == []
+    assert (await alone.api.webhook()).json()["undelivered"] == 3
+    assert pushes(alone, second["id"]) == []
 
-    on = await connected.api.enable_webhook()
+    on = await alone.api.enable_webhook()
 
-    await ended(connected, first["id"], "delivered", 2)
-    delivered = await ended(connected, second["id"], "delivered", 1)
+    await ended(alone, first["id"], "delivered", 2)
+    delivered = await ended(alone, second["id"], "delivered", 1)
     assert (on.status_code, on.json()["state"], on.json()["reason"]) == (200, "on", None)
     assert "reason" not in delivered
-    assert [push.answered for push in pushes(connected, first["id"])] == [410, 204]
+    assert [push.answered for push in pushes(alone, first["id"])] == [410, 204]
 
     async def nothing_left() -> bool:
-        return (await connected.api.webhook()).json()["undelivered"] == 0  # type: ignore[no-any-return]
+        return (await alone.api.webhook()).json()["undelivered"] == 0  # type: ignore[no-any-return]
 
     await eventually(nothing_left, "nothing to be undelivered")
 
@@ -157,7 +165,11 @@ async def test_an_account_whose_receiver_hangs_does_not_hold_up_another(connecte
     async with TableServiceClient.from_connection_string(connected.cloud.azurite.connection_string) as tables:
         journal = JournalTable(Tables(tables))
         for number in range(100):
-            await journal.append(NewEvent(slow, "message.sent", f"event {number}", datetime.now(UTC), {"message": {}}))
+            await journal.append(
+                NewEvent(
+                    slow, "message.sent", f"event {number}", datetime.now(UTC), {"message": {"message_id": f"{number}"}}
+                )
+            )
     await crm_answers(connected, 204, delay_s=20, times=1000, account_id=slow)
 
     def hanging() -> int:
@@ -171,7 +183,7 @@ async def test_an_account_whose_receiver_hangs_does_not_hold_up_another(connecte
             assert (await api.redeliver_after(0)).json()["through"] == 100
         await eventually(hangs, "the slow account to hang")
         began = time.monotonic()
-        message = await connected.sent()
+        await connected.sent()
         took_s = time.monotonic() - began
         assert hanging() == AT_ONCE, "more of the slow account came through meanwhile"
         assert took_s < 10, "sending an email and telling of it took too long"
@@ -182,4 +194,3 @@ async def test_an_account_whose_receiver_hangs_does_not_hold_up_another(connecte
         return len({e["sequence"] for e in connected.cloud.crm.events if e["account_id"] == slow}) >= 20
 
     await eventually(more_come, "the slow account's events, once it answers again", timeout=60)
-    assert (await heard_of(connected, "message.sent", message["message_id"]))["account_id"] == connected.account_id
