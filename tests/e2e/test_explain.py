@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from tests.cloud.polling import eventually
 from tests.cloud.request_log import asks_for_content
 from tests.e2e.account import Account, Connected, Json, unique
 from tests.e2e.conversation import (
@@ -168,6 +169,10 @@ async def test_without_a_mailbox_there_is_no_verdict(connected: Connected) -> No
         assert refusal(answer) == (503, "temporarily_unavailable", True)
         assert int(answer.headers["Retry-After"]) >= 1
 
+    async def pause_is_over() -> bool:
+        return (await connected.api.explain(connected.user_id, asked)).status_code == 200
+
+    await eventually(pause_is_over, "Graph's Retry-After to be over")
     await connected.stage.lab("POST", f"{connected.cloud.entra.url}/_lab/revoke", {"email": connected.email})
     await fault(connected, "GET */me/messages", status=401, code="InvalidAuthenticationToken", times=9)
     for _ in range(2):
