@@ -18,9 +18,10 @@ def of_connection(kind: str) -> Json:
     return {"type": f"connection.{kind}", "data": {"connection": {"email": "dana@northwind.example"}}}
 
 
-def of_message(kind: str, origin: str = "contact", *reasons: str) -> Json:
+def of_message(kind: str, origin: str = "contact", *reasons: str, thread_id: str | None = "thr_1") -> Json:
     files = [{"status": "skipped" if reason else "synced", "reason": reason or None} for reason in reasons]
-    message = {"origin": origin, "subject": "Our offer", "from": {"address": "ada@x.example", "name": None}}
+    ada = {"address": "ada@x.example", "name": None}
+    message = {"origin": origin, "subject": "Our offer", "from": ada, "thread_id": thread_id}
     return {"type": f"message.{kind}", "data": {"message": message | {"attachments": files}}}
 
 
@@ -29,6 +30,7 @@ def of_message(kind: str, origin: str = "contact", *reasons: str) -> Json:
     [
         (of_connection("connected"), "connect"),
         (of_message("sent", "crm"), "send"),
+        (of_message("sent", "crm", thread_id=None), None),
         (of_message("synced", "contact", ""), "answer"),
         (of_message("synced", "outlook", "type_not_allowed"), "outlook"),
         (of_connection("disconnected"), "delete"),

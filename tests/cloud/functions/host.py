@@ -139,6 +139,7 @@ class FunctionsHost:
 
     def worker_peak_bytes(self) -> int:
         """The most memory that the worker process has had at a time; on Linux."""
+        assert self._supervisor is not None, "the host has no worker: start it first"
         return self._supervisor.peak_bytes()
 
     async def idle(self, timeout_seconds: float = 60.0) -> None:

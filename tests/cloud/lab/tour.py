@@ -64,10 +64,12 @@ def done(known: Known, verdicts: Iterable[Verdict]) -> set[str]:
         (event["type"], event["data"]["message"]) for event in known.events if event["data"].get("message") is not None
     ]
     synced = [message for kind, message in messages if kind == "message.synced"]
+    # An email through the account's own provider begins no thread: it is not in Sent Items, and this step is about that.
+    begun = any(kind == "message.sent" and message["thread_id"] is not None for kind, message in messages)
     kinds = {event["type"] for event in known.events}
     happened = {
         "connect": "connection.connected" in kinds,
-        "send": "message.sent" in kinds,
+        "send": begun,
         "answer": any(message["origin"] == "contact" for message in synced),
         "outlook": any(message["origin"] == "outlook" for message in synced),
         "private": any(verdict.reason is Reason.BEGUN_IN_OUTLOOK for verdict in verdicts),
