@@ -1,0 +1,190 @@
+"""
+What a CRM developer or an operator meets stands in a document, and what the documents name exists: settings, routes, problem
+codes, events, statuses and every other value that a field can have.
+
+Both sides are read: the code by running it or from its source, the documents from their tables. To fix a failure, add the row, or
+take it out.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sync.api import problems
+from sync.domain import (
+    attachment_rule,
+    connection,
+    errors,
+    event,
+    message,
+    outgoing,
+    provider,
+    send_refusal,
+    sender_rule,
+    sign_in,
+    thread_rule,
+    trouble,
+    webhook,
+)
+from tests import documents
+from tests.documents import README, ROOT, codes, table
+from tests.unit.told import (
+    choices,
+    codes_of_failures,
+    field,
+    literals,
+    problem_codes,
+    results,
+    routes,
+    rules_of_the_sender,
+    settings_read,
+    states_of_a_thread,
+    subclasses,
+)
+
+DOCS = ROOT / "docs"
+API, ERRORS, EVENTS = DOCS / "api.md", DOCS / "errors.md", DOCS / "events.md"
+SETTINGS, CONNECTING = DOCS / "settings.md", DOCS / "connecting.md"
+
+
+# Settings.
+
+
+def test_every_setting_is_documented() -> None:
+    """docs/settings.md has each setting that sync/settings.py reads, once, and no other."""
+    documented = codes(table(SETTINGS, "setting"), "setting")
+    assert sorted(documented) == sorted(settings_read())
+
+
+@pytest.mark.parametrize("document", documents.guides(), ids=lambda d: d.name)
+def test_no_document_names_a_setting_that_does_not_exist(document: Path) -> None:
+    """What looks like a setting of ours is one: an old name does not live on in a sentence."""
+    ours = settings_read()
+    looks_like_one = {span for span in documents.code_spans(document) if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", span)}
+    assert looks_like_one - ours == set()
+
+
+# Routes.
+
+
+def test_every_route_is_documented() -> None:
+    """docs/api.md has each route, where its reader looks for it: those with a key, and those for others."""
+    ours = table(API, "method and route", "Routes for your backend")
+    others = table(API, "method and route", "Routes for others")
+    served = routes()
+    assert sorted(codes(ours, "method and route")) == sorted(route for route, key in served.items() if key)
+    assert sorted(codes(others, "method and route")) == sorted(route for route, key in served.items() if not key)
+
+
+# Problem codes.
+
+
+def test_every_refusal_has_a_status() -> None:
+    """A refusal without one would be answered as a fault of ours."""
+    assert set(subclasses(errors.Refusal)) == set(problems.STATUS)
+
+
+def test_every_problem_code_is_documented() -> None:
+    """docs/errors.md has each code, with the status and the advice to try again that the app really gives."""
+    documented = {}
+    for row in table(ERRORS, "retryable").rows:
+        [code] = row["`code`"].codes
+        assert code not in documented, f"{code} stands twice"
+        assert row["what happened"].text
+        assert row["what to do"].text
+        documented[code] = (int(row["status"].text), {"yes": True, "no": False}[row["retryable"].text])
+    assert documented == problem_codes()
+
+
+#: Codes of refusals that no message ends with, and why.
+NOT_OF_A_MESSAGE = {
+    "invalid_id_token": "of a sign-in, which fails as sign_in_failed",
+    "UnknownError": "of a subscription, which is opened again",
+}
+
+
+def test_every_reason_why_an_email_was_not_sent_is_documented() -> None:
+    """docs/errors.md has each code that a message can fail with, and what to do about it."""
+    reasons = table(ERRORS, "`code`", "Why an email was not sent")
+    documented = codes(reasons, "`code`")
+    assert len(documented) == len(set(documented))
+    assert set(documented) == codes_of_failures() - NOT_OF_A_MESSAGE.keys()
+    assert [row["`code`"].text for row in reasons.rows if not row["what to do"].text] == ["any other"]
+
+
+def test_what_is_not_of_a_message_is_still_refused_with() -> None:
+    """The list of exceptions holds nothing that is gone."""
+    assert NOT_OF_A_MESSAGE.keys() <= codes_of_failures()
+
+
+# Values of fields.
+
+
+#: document, the column's head, what the code can say there.
+VALUES: list[tuple[Path, str, set[str]]] = [
+    (API, "`state`", set(connection.State)),
+    (API, "`sync_state`", set(connection.SyncState)),
+    (API, "`default_sender`", set(connection.DefaultSender)),
+    (API, "`outcome`", literals(sign_in.LastOutcome)),
+    (API, "`security`", literals(provider.Security)),
+    (API, "`stage`", literals(provider.Stage)),
+    (API, "`kind`", literals(outgoing.Kind)),
+    (API, "`via`", field(sender_rule.Sender, "via")),
+    (API, "`status`", set(message.Status)),
+    (API, "`direction`", field(message.Message, "direction")),
+    (API, "`origin`", field(message.Message, "origin")),
+    (API, "`attachments[].status`", field(message.Attachment, "status")),
+    (API, "`state` of a thread", states_of_a_thread()),
+    (API, "`delivery`", literals(event.Delivery)),
+    (API, "`state` of the webhook", field(webhook.Webhook, "state")),
+    (CONNECTING, "`result`", results()),
+    (CONNECTING, "`reason`", literals(trouble.Reason)),
+    (EVENTS, "`type`", literals(event.EventType)),
+    (README, "`matched_by`", literals(thread_rule.KeyKind)),
+    (README, "else `reason`", set(attachment_rule.SkipReason)),
+    (README, "`rule`", rules_of_the_sender()),
+]
+
+
+@pytest.mark.parametrize(("document", "column", "values"), VALUES, ids=[f"{d.stem} {c}" for d, c, _ in VALUES])
+def test_every_value_is_documented(document: Path, column: str, values: set[str]) -> None:
+    """The table has each value that the field can have, once, and no other."""
+    assert values
+    assert sorted(codes(table(document, column), column)) == sorted(values)
+
+
+#: Choices that no caller meets, or meets elsewhere: module, values, and why they need no table of their own.
+NOT_A_FIELD: dict[tuple[str, frozenset[str]], str] = {
+    ("sync.settings", frozenset({"sync", "withhold"})): "of FORWARDED_MESSAGES, in docs/settings.md",
+    ("sync.domain.explanation", frozenset({"sync", "withhold"})): "the same setting",
+    ("sync.domain.attachment_rule", frozenset({"file", "item", "reference"})): "what Graph says an attachment is",
+    ("sync.domain.mail", frozenset({"file", "item", "reference"})): "what Graph says an attachment is",
+    ("sync.domain.trouble", frozenset({"user", "administrator"})): "chooses the words of the settings page",
+    ("sync.domain.sign_in", frozenset(set(sign_in.Step))): "how far a sign-in has come, which nobody is told",
+}
+
+
+def test_no_choice_is_forgotten() -> None:
+    """A new enum is documented, or says in NOT_A_FIELD why it need not be."""
+    documented = [values for _, _, values in VALUES]
+    unknown = {(module, values) for module, values in choices() if set(values) not in documented} - NOT_A_FIELD.keys()
+    # `outcome` has all that a sign-in can end with; what the browser is told is a part of it, and in the table of `result`.
+    unknown.discard(("sync.domain.sign_in", frozenset(literals(sign_in.Outcome))))
+    assert unknown == set()
+    assert NOT_A_FIELD.keys() <= choices()
+
+
+@pytest.mark.parametrize("document", documents.guides(), ids=lambda d: d.name)
+def test_no_document_names_an_event_that_does_not_exist(document: Path) -> None:
+    """What looks like a type of event is one."""
+    looks_like_one = {
+        s for s in documents.code_spans(document) if re.fullmatch(r"(connection|message|webhook)\.[a-z_]+", s)
+    }
+    assert looks_like_one - literals(event.EventType) == set()
+
+
+def test_every_code_we_know_of_graph_is_one_we_explain() -> None:
+    """No code in the table is Graph's by its looks and unknown to the code that explains it."""
+    graphs = {c for c in codes(table(ERRORS, "`code`", "Why an email was not sent"), "`code`") if c[0].isupper()}
+    assert graphs == set(send_refusal._BY_CODE)
