@@ -7,26 +7,34 @@ take it out.
 """
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from sync.api import problems
+from sync import settings
+from sync.adapters import crm
+from sync.api import problems, requests
 from sync.domain import (
     attachment_rule,
+    body,
     connection,
     errors,
     event,
     message,
     outgoing,
+    pace,
     provider,
+    retry,
     send_refusal,
     sender_rule,
     sign_in,
+    subscription,
     thread_rule,
     trouble,
     webhook,
 )
+from sync.flows import catch_up
 from tests import documents
 from tests.documents import README, ROOT, codes, table
 from tests.unit.told import (
@@ -188,3 +196,62 @@ def test_every_code_we_know_of_graph_is_one_we_explain() -> None:
     """No code in the table is Graph's by its looks and unknown to the code that explains it."""
     graphs = {c for c in codes(table(ERRORS, "`code`", "Why an email was not sent"), "`code`") if c[0].isupper()}
     assert graphs == set(send_refusal._BY_CODE)
+
+
+# Numbers in sentences.
+
+
+def minutes(of: timedelta) -> int:
+    """In whole minutes."""
+    return int(of.total_seconds() // 60)
+
+
+def spoken(of: timedelta) -> str:
+    """`5 s`, `30 min`, `14 h`."""
+    seconds = int(of.total_seconds())
+    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
+
+
+WORDS = {5: "five", 10: "ten"}
+DELAYS = [spoken(delay) for delay in retry.DELIVERY_DELAYS]
+#: document, what it says, with its numbers as the code has them.
+SAID: list[tuple[Path, str]] = [
+    (SETTINGS, f"default `{settings.GRAPH}`"),
+    (SETTINGS, f"default `{settings.AUTHORITY}`"),
+    (
+        SETTINGS,
+        f"{minutes(subscription.MIN_LIFETIME)} to {minutes(subscription.MAX_LIFETIME):,}, "
+        f"default {settings.DEFAULT_SUBSCRIPTION_MINUTES:,}",
+    ),
+    (SETTINGS, f"in a minute, default {pace.PER_MINUTE},"),
+    (SETTINGS, f"1 to {settings.MAX_RETENTION_DAYS:,}: older mail"),
+    (README, f"{attachment_rule.MAX_ATTACHMENT_BYTES >> 20} MiB = {attachment_rule.MAX_ATTACHMENT_BYTES:,} bytes"),
+    (README, f"to `sign_in_url` within {WORDS[minutes(sign_in.LINK_LIFETIME)]} minutes"),
+    (README, f"within {WORDS[minutes(sign_in.COMPLETION_LIFETIME)]} minutes. Only this call"),
+    (README, f"Answer 2xx within {crm.TIMEOUT_S:.0f} s"),
+    (README, f"and every {minutes(catch_up.EVERY)} minutes"),
+    (EVENTS, f"Success is 2xx within {crm.TIMEOUT_S:.0f} s"),
+    (EVENTS, f"tried {WORDS[len(DELAYS) + 1]} times"),
+    (EVENTS, f"at once, then after {', '.join(DELAYS[:-1])} and {DELAYS[-1]} more"),
+    (EVENTS, f"up to {body.MAX_EVENT_BODY_BYTES >> 10} KiB"),
+    (EVENTS, f"keeps its newest {event.MAX_ATTEMPTS_KEPT} attempts"),
+    (EVENTS, f"take nothing for {webhook.GIVE_UP_AFTER.days} days"),
+    (DOCS / "sending.md", f"up to {outgoing.MAX_BULK_RECIPIENTS:,}, taken over with one call"),
+    (DOCS / "sending.md", f"(up to {outgoing.MAX_AHEAD.days} days ahead)"),
+    (DOCS / "sending.md", f"A mailbox sends at most {pace.PER_MINUTE} a minute"),
+    (API, f"at most `limit` (100, up to {requests.MAX_PAGE:,})"),
+]
+
+
+@pytest.mark.parametrize(("document", "said"), SAID, ids=[f"{d.stem}: {s}" for d, s in SAID])
+def test_numbers_in_sentences_are_those_of_the_code(document: Path, said: str) -> None:
+    """A limit that is changed is changed where people read of it."""
+    assert said in " ".join(document.read_text().split())
+
+
+def test_the_types_of_files_are_those_that_sync() -> None:
+    """The README lists the extensions of the attachment rule."""
+    conditions = [row["a file syncs if"].text for row in table(README, "else `reason`").rows]
+    [types] = [words for words in conditions if "extension" in words]
+    listed = re.findall(r"[a-z0-9]+", types.partition(" one of ")[2])
+    assert sorted(listed) == sorted(attachment_rule.ALLOWED_EXTENSIONS)
