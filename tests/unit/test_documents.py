@@ -124,6 +124,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "html": read_html,
     "js": read_javascript,
     "sh": read_shell,
+    "bash": read_shell,
     "": str,
 }
 EVERY_BLOCK = [pytest.param(block, id=block.name) for document in documents() for block in blocks(document)]

@@ -6,6 +6,7 @@ Both sides are read: the code by running it or from its source, the documents fr
 take it out.
 """
 
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -53,6 +54,8 @@ from tests.unit.told import (
 
 DOCS = ROOT / "docs"
 API, ERRORS, EVENTS = DOCS / "api.md", DOCS / "errors.md", DOCS / "events.md"
+#: The head of the column with settings that the Functions host reads and the app does not.
+HOSTS = "the host's own setting"
 SETTINGS, CONNECTING = DOCS / "settings.md", DOCS / "connecting.md"
 
 
@@ -67,10 +70,19 @@ def test_every_setting_is_documented() -> None:
 
 @pytest.mark.parametrize("document", documents.guides(), ids=lambda d: d.name)
 def test_no_document_names_a_setting_that_does_not_exist(document: Path) -> None:
-    """What looks like a setting of ours is one: an old name does not live on in a sentence."""
-    ours = settings_read()
+    """What looks like a setting is one, of ours or of the host's: an old name does not live on in a sentence."""
+    known = settings_read() | set(codes(table(SETTINGS, HOSTS), HOSTS))
     looks_like_one = {span for span in documents.code_spans(document) if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", span)}
-    assert looks_like_one - ours == set()
+    assert looks_like_one - known == set()
+
+
+def test_the_example_has_settings_that_exist() -> None:
+    """local.settings.example.json names settings of ours and of the host's, each documented, and is enough to start with."""
+    example = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]
+    assert example.keys() - settings_read() <= set(codes(table(SETTINGS, HOSTS), HOSTS))
+    with pytest.raises(settings.ConfigurationError) as wrong:
+        settings.read(example)
+    assert [problem for problem in wrong.value.problems if "is missing" in problem or "neither is set" in problem] == []
 
 
 # Routes.
