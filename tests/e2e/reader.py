@@ -17,7 +17,7 @@ from tests.documents import Block
 
 #: A member with this name says that there are more members than shown.
 MORE = "…"
-ID = re.compile(r"(con|thr|msg|bat|evt|att)_[A-Za-z0-9_]+")
+ID = re.compile(r"(con|thr|msg|bat|evt|att)_[\w-]+")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 #: Objects whose members are names of queues, states and the like: shown are some of them.
 BY_NAME = ("queues", "connections")
