@@ -45,12 +45,15 @@ LOOK = Cost(graph=1, tables=5, queues=3, blobs=0, executions=1)
 #: Each message that a look lists is held against the threads again; that takes the tables' share of a notification.
 LISTED = Cost(graph=0, tables=5, queues=0, blobs=0, executions=0)
 
-#: By name: what it costs, and milliseconds of CPU in the worker, on one core of the machine of 2026-11-28 (a look: assumed).
+#: Spread over the day, whatever the mail does: this work, in this group.
+THE_LOOK, THE_LOOKS = "a look through the mailbox", "mailbox-catch-up"
+#: By name: what it costs, and milliseconds of CPU in the worker, as tests/bench/cpu.py measured on 2026-11-28 (a message listed:
+#: assumed).
 WORK: dict[str, tuple[Cost, int]] = {
-    "a change that has nothing to do with a thread": (NOTIFICATION, 18),
-    "a message of a thread, up to its delivery": (ANSWER, 111),
-    "a send, its copy and its delivery": (SEND, 184),
-    "a look through the mailbox": (LOOK, 18),
+    "a change that has nothing to do with a thread": (NOTIFICATION, 15),
+    "a message of a thread, up to its delivery": (ANSWER, 94),
+    "a send, its copy and its delivery": (SEND, 182),
+    THE_LOOK: (LOOK, 13),
     "a message listed by a look": (LISTED, 3),
 }
 RECEIVED_A_DAY = 50
@@ -91,7 +94,7 @@ GROUPS = {
     "mail-changes": 150 + 5 + 5 * 2,
     "mail-sends": 5 * 2,
     "crm-deliveries": EVENTS_A_DAY,
-    "mailbox-catch-up": LOOKS_A_DAY,
+    THE_LOOKS: LOOKS_A_DAY,
 }
 TIMERS_A_DAY = 24 * 60 + 24 + 1
 
@@ -102,17 +105,18 @@ def total(*of: str, peak: float = 1) -> float:
 
     peak: so many times as much of everything but the looks, which are spread over the day.
     """
-    factors = (peak, peak, peak, 1, peak)
     return sum(
-        factor * count * getattr(cost, name)
-        for factor, count, (cost, _) in zip(factors, DAY, WORK.values(), strict=True)
-        for name in of
+        count * getattr(cost, name) for count, (cost, _) in zip(_day(peak), WORK.values(), strict=True) for name in of
     )
 
 
-def cpu_seconds() -> float:
+def cpu_seconds(peak: float = 1) -> float:
     """One mailbox's day, in seconds of one core."""
-    return sum(count * ms for count, (_, ms) in zip(DAY, WORK.values(), strict=True)) / 1000
+    return sum(count * ms for count, (_, ms) in zip(_day(peak), WORK.values(), strict=True)) / 1000
+
+
+def _day(peak: float) -> list[float]:
+    return [count if name == THE_LOOK else count * peak for count, name in zip(DAY, WORK, strict=True)]
 
 
 def storage(peak: float = 1) -> float:
@@ -133,9 +137,10 @@ def instances(mailboxes: int, peak: float = 1) -> float:
     With little to do an instance runs one execution at a time: each group is awake for the share of seconds in which something of
     it happens. With much to do, cores decide.
     """
-    rates = [a_second(count * mailboxes * peak) for count in GROUPS.values()]
+    at_peak = {name: count if name == THE_LOOKS else count * peak for name, count in GROUPS.items()}
+    rates = [a_second(count * mailboxes) for count in at_peak.values()]
     awake = sum(1 - math.exp(-rate * AT_LEAST_SECONDS) for rate in rates) + a_second(TIMERS_A_DAY) * AT_LEAST_SECONDS
-    return max(awake, a_second(cpu_seconds() * mailboxes * peak) / UTILISATION)
+    return max(awake, a_second(cpu_seconds(peak) * mailboxes) / UTILISATION)
 
 
 def executions_a_month(mailboxes: int) -> float:
