@@ -315,7 +315,14 @@ class Wiring(Adapters):
         from sync.flows.show import Show
 
         return Show(
-            self._connections, self.sign_in_ends, self._journal, self._content, self._work, self.batches, self.poisons
+            connections=self._connections,
+            ends=self.sign_in_ends,
+            journal=self._journal,
+            content=self._content,
+            work=self._work,
+            batches=self.batches,
+            poisons=self.poisons,
+            clock=now,
         )
 
     @cached_property
