@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from sync.settings import Settings
 
-#: How blob and queue clients repeat a call that failed for a moment: within about 1, 3 and 5 s. By default
-#: they wait 15 s and more, which neither the CRM nor a function should; what fails for longer is repeated by the queue.
-STORAGE_RETRIES = {"retry_total": 3, "initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
+#: How blob and queue clients repeat a call that failed for a moment: three times, each 1 to 3 s later (the backoff, 1 s more by
+#: the base, up to 1 s more or less by chance). By default they wait 18 s at first, and then longer, which neither the CRM nor a
+#: function should; what fails for longer is repeated by the queue.
+STORAGE_RETRIES = {"retry_total": 3, "initial_backoff": 1, "increment_base": 1, "random_jitter_range": 1}
 
 if TYPE_CHECKING:
     import httpx
