@@ -255,6 +255,7 @@ async def test_every_account_is_found(world: ErasingWorld) -> None:
     assert world.faults.count("journal.next_account") == len(accounts) + 1
 
 
+@pytest.mark.long
 async def test_cut_short_anywhere_it_is_finished_by_the_next_run() -> None:
     """Wherever the process dies: no email without its body is left, and everything old is gone in the end."""
 
@@ -357,6 +358,7 @@ async def test_a_delivery_while_the_look_passes(world: ErasingWorld, call: str) 
     assert await attempts_kept(world) == [0]
 
 
+@pytest.mark.long
 async def test_no_attempt_is_left_behind_by_a_crash() -> None:
     """An old event is delivered again, and the process dies anywhere: its attempts go when they are 30 days old."""
 
