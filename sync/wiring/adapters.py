@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sync.adapters.smtp import ProviderSmtp
     from sync.adapters.tables import Tables
     from sync.adapters.tokens import SealedTokens
+    from sync.adapters.web import PlainWeb
     from sync.adapters.webhooks import WebhooksTable
 
 
@@ -110,6 +111,12 @@ class Adapters:
         from httpx_aiohttp import HttpxAiohttpClient
 
         return HttpxAiohttpClient(trust_env=False)
+
+    @cached_property
+    def _web(self) -> "PlainWeb":
+        from sync.adapters.web import PlainWeb
+
+        return PlainWeb(self._http)
 
     @cached_property
     def _sealing(self) -> "AesGcmSealing":

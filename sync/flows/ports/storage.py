@@ -89,6 +89,9 @@ class Connections(Protocol):
     async def count_by_state(self) -> dict[str, int]:
         """How many current connections there are in each state."""
 
+    async def a_tenant(self) -> str | None:
+        """The tenant of some connected mailbox; None: there is none."""
+
 
 class Anchors(Protocol):
     """The keys by which mail is recognised as part of a thread. They belong to a connection."""
