@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from sync.settings import Settings
 
-#: How blob and queue clients repeat a call that failed for a moment: within about 1, 3 and 5 s. By default
-#: they wait 15 s and more, which neither the CRM nor a function should; what fails for longer is repeated by the queue.
-STORAGE_RETRIES = {"retry_total": 3, "initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
+#: How blob and queue clients repeat a call that failed for a moment: three times, each 1 to 3 s later (the backoff, 1 s more by
+#: the base, up to 1 s more or less by chance). By default they wait 18 s at first, and then longer, which neither the CRM nor a
+#: function should; what fails for longer is repeated by the queue.
+STORAGE_RETRIES = {"retry_total": 3, "initial_backoff": 1, "increment_base": 1, "random_jitter_range": 1}
 
 if TYPE_CHECKING:
     import httpx
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from sync.adapters.smtp import ProviderSmtp
     from sync.adapters.tables import Tables
     from sync.adapters.tokens import SealedTokens
+    from sync.adapters.web import PlainWeb
     from sync.adapters.webhooks import WebhooksTable
 
 
@@ -109,6 +111,12 @@ class Adapters:
         from httpx_aiohttp import HttpxAiohttpClient
 
         return HttpxAiohttpClient(trust_env=False)
+
+    @cached_property
+    def _web(self) -> "PlainWeb":
+        from sync.adapters.web import PlainWeb
+
+        return PlainWeb(self._http)
 
     @cached_property
     def _sealing(self) -> "AesGcmSealing":

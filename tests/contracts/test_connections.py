@@ -165,6 +165,16 @@ async def test_connections_are_counted_by_state(stores: Stores) -> None:
     assert counts == {"connecting": 0, "connected": 2, "needs_reconnect": 0, "disconnected": 1}
 
 
+async def test_a_tenant_that_has_the_app_is_found(stores: Stores) -> None:
+    """That of a mailbox that is connected now; there may be none."""
+    connections = stores.connections()
+    assert await connections.a_tenant() is None
+    ended = await connections.save(connection("con_0", "u0", state=State.DISCONNECTED))
+    assert await connections.a_tenant() is None
+    await connections.save(connection("con_1", "u1", state=State.CONNECTED))
+    assert await connections.a_tenant() == ended.mailbox.tenant_id
+
+
 async def test_a_sign_in_is_saved_once_per_version(stores: Stores) -> None:
     """What decides who redeems: of many that go from the same step, one does."""
     sign_ins = stores.sign_ins()

@@ -10,7 +10,7 @@ the OutsideError family of `domain.errors`.
 from collections.abc import Callable
 from datetime import datetime
 
-from sync.flows.ports.neighbours import Crm, Entra, Mail, Smtp, Submission, Subscriptions
+from sync.flows.ports.neighbours import Crm, Entra, Mail, Smtp, Submission, Subscriptions, Web
 from sync.flows.ports.storage import (
     Anchors,
     Connections,
@@ -46,6 +46,7 @@ __all__ = [
     "Submission",
     "Subscriptions",
     "Tokens",
+    "Web",
     "Webhooks",
     "Work",
 ]
