@@ -19,6 +19,7 @@ from sync.api import problems, requests
 from sync.domain import (
     attachment_rule,
     body,
+    check,
     connection,
     errors,
     event,
@@ -56,7 +57,7 @@ DOCS = ROOT / "docs"
 API, ERRORS, EVENTS = DOCS / "api.md", DOCS / "errors.md", DOCS / "events.md"
 #: The head of the column with settings that the Functions host reads and the app does not.
 HOSTS = "the host's own setting"
-SETTINGS, CONNECTING = DOCS / "settings.md", DOCS / "connecting.md"
+SETTINGS, CONNECTING, OPERATING = DOCS / "settings.md", DOCS / "connecting.md", DOCS / "operating.md"
 
 
 # Settings.
@@ -161,6 +162,7 @@ VALUES: list[tuple[Path, str, set[str]]] = [
     (CONNECTING, "`result`", results()),
     (CONNECTING, "`reason`", literals(trouble.Reason)),
     (EVENTS, "`type`", literals(event.EventType)),
+    (OPERATING, "`name`", literals(check.Name)),
     (README, "`matched_by`", literals(thread_rule.KeyKind)),
     (README, "else `reason`", set(attachment_rule.SkipReason)),
     (README, "`rule`", rules_of_the_sender()),
@@ -181,6 +183,10 @@ NOT_A_FIELD: dict[tuple[str, frozenset[str]], str] = {
     ("sync.domain.attachment_rule", frozenset({"file", "item", "reference"})): "what Graph says an attachment is",
     ("sync.domain.mail", frozenset({"file", "item", "reference"})): "what Graph says an attachment is",
     ("sync.domain.trouble", frozenset({"user", "administrator"})): "chooses the words of the settings page",
+    (
+        "sync.domain.retention",
+        frozenset({"emptied", "attempts"}),
+    ): "how far the daily removal has come, which nobody is told",
     ("sync.domain.sign_in", frozenset(set(sign_in.Step))): "how far a sign-in has come, which nobody is told",
 }
 
@@ -246,7 +252,12 @@ SAID: list[tuple[Path, str]] = [
     (EVENTS, f"tried {WORDS[len(DELAYS) + 1]} times"),
     (EVENTS, f"at once, then after {', '.join(DELAYS[:-1])} and {DELAYS[-1]} more"),
     (EVENTS, f"up to {body.MAX_EVENT_BODY_BYTES >> 10} KiB"),
-    (EVENTS, f"keeps its newest {event.MAX_ATTEMPTS_KEPT} attempts"),
+    (EVENTS, f"keeps its attempts of the last {event.ATTEMPT_LIFE.days} days"),
+    (
+        OPERATING,
+        f"once they say nothing · after {event.ATTEMPT_LIFE.days} days",
+    ),
+    (OPERATING, f"may take {WORDS[int(check.PATIENCE.total_seconds())]} seconds"),
     (EVENTS, f"take nothing for {webhook.GIVE_UP_AFTER.days} days"),
     (DOCS / "sending.md", f"up to {outgoing.MAX_BULK_RECIPIENTS:,}, taken over with one call"),
     (DOCS / "sending.md", f"(up to {outgoing.MAX_AHEAD.days} days ahead)"),

@@ -36,7 +36,7 @@ class Recorder(Mapping[str, str]):
         raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
-        raise AssertionError("the settings are read one by one")
+        return iter(())
 
     def __len__(self) -> int:
         return 0
