@@ -1,0 +1,50 @@
+"""infra/README.md says what is so: its blocks are whole, and its choices, defaults and links are the repository's."""
+
+import json
+import re
+
+from tests.unit.infra.bicep import INFRA, template
+from tests.unit.infra.readme import README, WHOLE, blocks
+from tests.unit.infra.shell import complaints
+
+
+def test_every_block_is_run_or_parsed() -> None:
+    """Shell and JSON are the only languages, so that no block is left out."""
+    assert {block.language for block in blocks()} == {"sh", "json"}
+    for block in blocks():
+        if block.language == "json":
+            json.loads(block.text)
+
+
+def test_shell_blocks_are_clean() -> None:
+    """ShellCheck has nothing to say about the blocks as one script."""
+    assert complaints("set -euo pipefail\n" + WHOLE) == ""
+
+
+def test_every_choice_is_told() -> None:
+    """Each environment variable that main.parameters.json reads stands in the document, and the other way round."""
+    parameters = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    variables = {re.findall(r"\$\{(\w+)", entry["value"])[0] for entry in parameters.values()}
+    by_azd = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_PRINCIPAL_ID"}
+    told = set(re.findall(r"`([A-Z_]+)`", README.read_text().partition("## 3.")[0]))
+    set_by_steps = set(re.findall(r"azd env set ([A-Z_]+)", WHOLE))
+    assert told | set_by_steps == variables - by_azd
+
+
+def test_defaults_that_are_told_are_the_templates() -> None:
+    """The table of choices has main.bicep's defaults."""
+    parameters = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    by_variable = {re.findall(r"\$\{(\w+)", entry["value"])[0]: name for name, entry in parameters.items()}
+    rows = re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", README.read_text(), re.MULTILINE)
+    assert len(rows) >= 7
+    for variable, told in rows:
+        default = template(INFRA / "main.bicep").value("parameter", by_variable[variable])
+        assert told == (str(default).lower() if isinstance(default, bool) else str(default)), variable
+
+
+def test_links_to_files_lead_there() -> None:
+    """Every relative link of the document is a file of the repository."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", README.read_text())
+    assert links
+    later = {"../CHANGELOG.md"}  # comes with the documents
+    assert [link for link in links if not (INFRA / link).exists() and link not in later] == []
