@@ -100,12 +100,11 @@ var storageSettings = {
   AzureWebJobsStorage__tableServiceUri: tableEndpoint
 }
 
-// PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY is not set: with it the worker would start Azure Monitor's whole distribution, which
-// the app does not bring along. With PYTHON_ENABLE_OPENTELEMETRY it hands over the trace that an invocation belongs to.
+// For the host and for the app's own exporter. PYTHON_ENABLE_OPENTELEMETRY and PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY are not set:
+// the worker would load OpenTelemetry before it can answer Microsoft Graph, or look for Azure Monitor's whole distribution.
 var telemetrySettings = {
   APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=AAD;ClientId=${identityClientId}'
-  PYTHON_ENABLE_OPENTELEMETRY: 'true'
 }
 
 // Names of secrets, not values. Without a version: the newest is read within a day, or at once after a refresh (infra/README.md).

@@ -129,7 +129,8 @@ def test_every_name_is_declared_and_used(path: Path) -> None:
         if child.type in ("loop_variable", "loop_enumerator")
         or (child.type == "identifier" and child.parent == node and node.named_children[0] == child)
     }
-    labels = {node.named_children[0].id for node in walk(root) if node.type in ("object_property", "decorator")}
+    labelled = ("object_property", "decorator", "metadata_declaration")
+    labels = {node.named_children[0].id for node in walk(root) if node.type in labelled}
     declarations = {d.node.named_children[0].id for d in template(path).declarations}
     decorators = {node.id for d in walk(root) if d.type == "decorator" for node in walk(d) if node.type == "identifier"}
     used = {
@@ -178,9 +179,9 @@ def test_public_modules_are_verified_and_pinned(path: Path) -> None:
 
 @every_file
 def test_parameters_and_outputs_say_what_they_are(path: Path) -> None:
-    """Each has a description."""
+    """Each has a description, but for where a thing is and what it is tagged with."""
     for declaration in template(path).declarations:
-        if declaration.kind in ("parameter", "output"):
+        if declaration.kind in ("parameter", "output") and declaration.name not in ("location", "tags"):
             assert declaration.decorators.get("description"), f"{declaration.name} has no @description"
 
 
