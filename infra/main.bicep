@@ -37,7 +37,8 @@ param operatorPrincipalId string = ''
 @description('Where alerts are mailed to. Empty: alerts are shown in the portal only.')
 param alertEmail string = ''
 
-// How the app runs. Prices: Flex Consumption, pay as you go, East US, before tax, as listed in May 2025; a month has 730 hours.
+// How the app runs. Prices: Flex Consumption, pay as you go, East US, before tax, as public documents quoted them on 2026-11-28;
+// a month has 730 hours. Azure's own list: https://azure.microsoft.com/pricing/details/functions/
 
 @description('''
 Instances that are always ready for the HTTP functions (sign-ins, the API, notifications of Microsoft Graph). 0 saves their price,

@@ -40,18 +40,18 @@ case $name in *"'"*) fail "--name can't have a quote in it" ;; esac
 # Microsoft Graph, and its delegated permissions (https://learn.microsoft.com/graph/permissions-reference). Mail.ReadWrite, Mail.Send and
 # User.Read are what the app asks for; MSAL adds the other three to every sign-in. They are registered too, so that the consent of an
 # administrator covers all of what is asked for, and no user is asked again.
-permissions='[{
-  "resourceAppId": "00000003-0000-0000-c000-000000000000",
-  "resourceAccess": [
-    {"type": "Scope", "id": "024d486e-b451-40bb-833d-3e66d98c5c73"},
-    {"type": "Scope", "id": "e383f46e-2787-4529-855e-0e479a3ffac0"},
-    {"type": "Scope", "id": "e1fe6dd8-ba31-4d61-89e7-88639da4683d"},
-    {"type": "Scope", "id": "7427e0e9-2fba-42fe-b0c0-848c9e6a8182"},
-    {"type": "Scope", "id": "37f7f235-527c-4136-accd-4a02d197296e"},
-    {"type": "Scope", "id": "14dad69e-099b-42c9-810b-d002981feec1"}
-  ]
-}]'
-# In this order: Mail.ReadWrite, Mail.Send, User.Read, offline_access, openid, profile.
+access=''
+while read -r _name id; do
+  access+="${access:+, }{\"type\": \"Scope\", \"id\": \"$id\"}"
+done <<'PERMISSIONS'
+Mail.ReadWrite 024d486e-b451-40bb-833d-3e66d98c5c73
+Mail.Send      e383f46e-2787-4529-855e-0e479a3ffac0
+User.Read      e1fe6dd8-ba31-4d61-89e7-88639da4683d
+offline_access 7427e0e9-2fba-42fe-b0c0-848c9e6a8182
+openid         37f7f235-527c-4136-accd-4a02d197296e
+profile        14dad69e-099b-42c9-810b-d002981feec1
+PERMISSIONS
+permissions="[{\"resourceAppId\": \"00000003-0000-0000-c000-000000000000\", \"resourceAccess\": [$access]}]"
 
 if [ -z "$client_id" ]; then
   client_id=$(az ad app list --filter "displayName eq '$name'" --query '[].appId' --output tsv)

@@ -13,6 +13,7 @@ param location string
 param tags object
 
 @description('Days that data is kept.')
+@allowed([30, 60, 90, 120, 180, 270, 365, 550, 730])
 param retentionInDays int
 
 module workspace 'br/public:avm/res/operational-insights/workspace:0.13.0' = {

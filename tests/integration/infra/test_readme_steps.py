@@ -13,7 +13,7 @@ import pytest
 
 from sync import settings
 from tests.integration.infra.conftest import Cloud
-from tests.integration.infra.fake_cloud import IDENTITY, TENANT
+from tests.integration.infra.fake_command_line import IDENTITY, TENANT
 from tests.unit.infra.readme import SHELL
 from tests.unit.infra.test_app_settings import SECRETS, environment
 from tests.unit.infra.test_workflow import DEPLOY

@@ -1,6 +1,7 @@
 """infra/register-app.sh: the registration is exactly what the app needs, and running it again changes nothing."""
 
 import json
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +11,7 @@ import pytest
 from sync.adapters.entra import SCOPES
 from sync.settings import AUTHORITY
 from tests.integration.infra.conftest import Cloud
-from tests.integration.infra.fake_cloud import IDENTITY, TENANT
+from tests.integration.infra.fake_command_line import IDENTITY, TENANT
 from tests.unit.infra.bicep import INFRA
 
 SCRIPT = INFRA / "register-app.sh"
@@ -73,6 +74,12 @@ def test_a_new_registration_has_what_the_app_asks_for(signed_in: Cloud) -> None:
     assert (app["web"]["idToken"], app["web"]["accessToken"]) == (False, False)
     assert signed_in.state["principals"] == [client_id]
     assert app["displayName"] == "Email sync"
+
+
+def test_the_names_in_the_script_are_those_of_the_permissions() -> None:
+    """Each GUID stands beside its permission's name."""
+    told = dict(re.findall(r"^([\w.]+) +([0-9a-f]{8}-[0-9a-f-]{27})$", SCRIPT.read_text(), re.MULTILINE))
+    assert {guid: name for name, guid in told.items()} == DELEGATED
 
 
 def test_it_comes_back_to_the_app_and_trusts_its_identity(signed_in: Cloud) -> None:
