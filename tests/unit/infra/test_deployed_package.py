@@ -1,20 +1,13 @@
-"""What is deployed: all of the app and nothing else, with exactly the packages it needs, in at most 60 MB."""
+"""What is deployed: all of the app and nothing else, with exactly the packages it needs."""
 
 import re
 import subprocess
-import zlib
-from collections.abc import Iterator
-from importlib.metadata import Distribution, distribution
-from pathlib import Path
+from importlib.metadata import distribution
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.unit.source import ROOT
-
-MAX_BYTES = 60 * 1024 * 1024
-#: Bytes that a zip archive adds for each file: two headers and twice its name.
-ZIP_HEADERS = 30 + 46
 
 
 def git(*arguments: str) -> set[str]:
@@ -60,19 +53,6 @@ def closure(names: set[str]) -> set[str]:
     return seen
 
 
-def package_files(of: Distribution) -> Iterator[tuple[str, Path]]:
-    """Its installed files but compiled Python and what lies outside of site-packages."""
-    for file in of.files or ():
-        path = Path(str(file.locate()))
-        if ".." not in file.parts and file.suffix != ".pyc" and path.is_file():
-            yield str(file), path
-
-
-def zipped_bytes(name: str, path: Path) -> int:
-    """About what a file takes in a zip archive: a little more than with the usual level of compression."""
-    return len(zlib.compress(path.read_bytes(), level=1)) + ZIP_HEADERS + 2 * len(name)
-
-
 def test_the_app_is_deployed_and_nothing_else() -> None:
     """Each file of sync/, pages and all; no test, no document, nothing of infra/. A new file at the top is in .funcignore."""
     app = {name for name in git("ls-files", "--cached", "--others", "--exclude-standard") if name.startswith("sync/")}
@@ -84,15 +64,3 @@ def test_requirements_are_the_whole_closure() -> None:
     """What the packages need is pinned as well, all of it, and nothing else is: an installation finds no version of its own."""
     assert closure(wanted_directly()) == pinned().keys()
     assert {name: distribution(name).version for name in pinned()} == pinned()
-
-
-def test_the_package_is_small() -> None:
-    """App and packages are at most 60 MB as a zip: a cold start begins with unpacking it."""
-    app = sum(zipped_bytes(name, ROOT / name) for name in deployed_files())
-    packages = {
-        name: sum(zipped_bytes(file, path) for file, path in package_files(distribution(name))) for name in pinned()
-    }
-    assert all(packages.values()), "a package without files was not measured"
-    largest = sorted(packages, key=lambda name: -packages[name])[:5]
-    total = app + sum(packages.values())
-    assert total <= MAX_BYTES, f"{total / 2**20:.1f} MB, most of it {', '.join(largest)}"
