@@ -139,9 +139,10 @@ def test_every_name_is_declared_and_used(path: Path) -> None:
         if node.type == "identifier" and node.id not in labels | declarations | decorators
     }
     # a property that is written as a name is a label, not a use; a loop's own name is declared by the loop
-    assert used - declared - inner - BUILT_IN == set()
+    unknown = used - declared - inner - BUILT_IN
+    assert unknown == set(), "declare it, or add it to BUILT_IN if it is a function of Bicep"
     left_over = {d.name for d in template(path).declarations if d.kind in ("parameter", "variable")} - used
-    assert left_over == set()
+    assert left_over == set(), "nobody uses it: take it out"
 
 
 @every_file
