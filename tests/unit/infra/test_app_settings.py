@@ -33,7 +33,7 @@ SECRETS = {"CRM_WEBHOOK_SECRETS", "ENCRYPTION_KEYS", "SIGNING_KEYS"}
 
 
 class Asked(Mapping[str, str]):
-    """An environment that is empty and remembers what it was asked for."""
+    """An environment that is empty and remembers what it was asked for by name; looking through all of it asks for none."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -43,10 +43,10 @@ class Asked(Mapping[str, str]):
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        raise AssertionError("settings are read by their names")
+        return iter(())
 
     def __len__(self) -> int:
-        raise AssertionError("settings are read by their names")
+        return 0
 
 
 def read_by_the_app() -> set[str]:
