@@ -52,10 +52,12 @@ def page(document: Json) -> Page:
 <a class="skip" href="#main">Skip to the reference</a>
 <header class="top">
 <p class="name">{text(document["info"]["title"])} <span class="version">API {text(document["info"]["version"])}</span></p>
-<p class="ways"><a class="to-contents" href="#contents">Contents</a> <a href="openapi.json">openapi.json</a></p>
+<p class="ways"><a class="to-contents" href="#contents">Contents</a>
+<a href="openapi.json">openapi.json</a></p>
 </header>
 <div class="columns">
-<nav id="contents" aria-label="Contents"><details class="contents" open><summary>Contents</summary>{shown.contents()}</details></nav>
+<nav id="contents" aria-label="Contents"><details class="contents" open>
+<summary>Contents</summary>{shown.contents()}</details></nav>
 <main id="main" tabindex="-1">{shown.introduction()}{shown.groups()}{shown.events()}{shown.problems()}{shown.schemas()}</main>
 </div>
 <script>{script}</script>
