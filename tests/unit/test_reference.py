@@ -14,8 +14,8 @@ from sync.api.reference.document import codes_of, document
 from sync.api.reference.operations import NOT_DESCRIBED, OPERATIONS, TAGS
 from sync.api.reference.operations.operation import IN_PATHS, Operation
 from sync.api.reference.refusals import refusals
-from sync.api.reference.shapes import Rule
-from sync.api.reference.told import PUSHED, ErasedEvent, EventDelivery
+from sync.api.reference.shapes.events import PUSHED, ErasedEvent, EventDelivery
+from sync.api.reference.shapes.messages import Rule
 from sync.domain.event import EventType
 from tests.conformance import strict
 from tests.unit.http_request import request

@@ -1,7 +1,7 @@
 """
 The API reference: what this app's HTTP API and its events are, for programs (`/openapi.json`) and for people (`/docs`).
 
-    shapes, told    what answers and events look like, by pydantic
+    shapes          what answers and events look like, by pydantic
     refusals        the problem answers, by their code
     samples         the story that the examples tell, from which the code that answers makes them
     operations      what is said of each route

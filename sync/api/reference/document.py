@@ -25,7 +25,7 @@ from sync.api.reference.operations.operation import (
     Schema,
 )
 from sync.api.reference.refusals import NoConnectionProblem, Refusal, refusals
-from sync.api.reference.told import PUSHED
+from sync.api.reference.shapes.events import PUSHED
 from sync.domain.event import EventType
 
 Json = dict[str, Any]

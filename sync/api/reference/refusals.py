@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any
 
 from sync.api.problems import STATUS, problem_of
-from sync.api.reference.shapes import Shape, SignInEnd, absent
+from sync.api.reference.shapes.connections import SignInEnd
+from sync.api.reference.shapes.shape import Shape, absent
 from sync.domain import errors
 from sync.domain.attachment_rule import SkipReason
 from sync.domain.provider import Stage

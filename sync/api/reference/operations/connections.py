@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sync.api import answers, models
-from sync.api.reference import samples, shapes
+from sync.api.reference import samples
 from sync.api.reference.operations.operation import (
     BAD_BODY,
     BAD_PATH,
@@ -15,6 +15,7 @@ from sync.api.reference.operations.operation import (
     ok,
     yes_or_no,
 )
+from sync.api.reference.shapes import connections as shapes
 from sync.domain.event import rfc3339
 from sync.domain.sign_in import LINK_LIFETIME
 

@@ -1,7 +1,7 @@
 """The feed, deliveries again, and the CRM's webhook."""
 
 from sync.api import answers, models
-from sync.api.reference import samples, shapes, told
+from sync.api.reference import samples
 from sync.api.reference.operations.operation import (
     AFTER_SEQUENCE,
     BAD_BODY,
@@ -12,6 +12,8 @@ from sync.api.reference.operations.operation import (
     Operation,
     ok,
 )
+from sync.api.reference.shapes import events as shapes
+from sync.api.reference.shapes import running
 from sync.domain.event import attempted_anew
 
 EVENTS = "/v1/accounts/{account_id}/events"
@@ -23,7 +25,7 @@ OPERATIONS = (
         EVENTS,
         "Events",
         "Read the feed",
-        (ok(told.Events, samples.events()),),
+        (ok(shapes.Events, samples.events()),),
         description=(
             "The same events that are pushed to you, from any place on: `sequence` starts at 1 for each account and has no gaps."
             " Read it when you have missed something, or instead of a webhook."
@@ -37,7 +39,7 @@ OPERATIONS = (
         f"{EVENTS}/{{event_id}}",
         "Events",
         "Show an event and its deliveries",
-        (ok(told.EventDelivery, samples.delivered()),),
+        (ok(shapes.EventDelivery, samples.delivered()),),
         problems=(*BAD_PATH, "not_found"),
     ),
     Operation(
@@ -48,7 +50,7 @@ OPERATIONS = (
         "Push an event once more",
         (
             ok(
-                told.EventDelivery,
+                shapes.EventDelivery,
                 answers.event_json(attempted_anew(samples.event("message.synced"))),
                 status=202,
                 description="It is pushed in a moment, under the same `webhook-id`.",
@@ -62,7 +64,7 @@ OPERATIONS = (
         f"{EVENTS}/redeliver",
         "Events",
         "Push many events once more",
-        (ok(shapes.Redelivering, {"redelivering_after": 120, "through": 473}, status=202),),
+        (ok(running.Redelivering, {"redelivering_after": 120, "through": 473}, status=202),),
         description="Every event of the account above a sequence, whatever became of it, in the background and in order.",
         body=Body((models.RedeliverRequest,), (Example("example", {"after": 120}),)),
         problems=BAD_BODY,
@@ -75,7 +77,7 @@ OPERATIONS = (
         "Show how deliveries stand",
         (
             ok(
-                shapes.Webhook,
+                running.Webhook,
                 Example("on", samples.webhook_on(), "All is well"),
                 Example("off", samples.webhook_off(), "Switched off"),
             ),
@@ -88,7 +90,7 @@ OPERATIONS = (
         "/v1/webhook/enable",
         "Webhook",
         "Switch deliveries on",
-        (ok(shapes.Webhook, samples.webhook_on()),),
+        (ok(running.Webhook, samples.webhook_on()),),
         description="Everything that became undelivered since the trouble began comes back by itself, each account's in order.",
     ),
     Operation(
@@ -97,7 +99,7 @@ OPERATIONS = (
         "/v1/webhook/test",
         "Webhook",
         "Push a test event",
-        (ok(shapes.WebhookTest, samples.webhook_tested()),),
+        (ok(running.WebhookTest, samples.webhook_tested()),),
         description="Pushes `webhook.test` at once, also while deliveries are off, and answers how you took it.",
     ),
 )

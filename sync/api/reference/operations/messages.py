@@ -1,7 +1,7 @@
 """Sending, cancelling, and looking up what was said."""
 
 from sync.api import answers, models
-from sync.api.reference import samples, shapes
+from sync.api.reference import samples
 from sync.api.reference.operations.operation import (
     BAD_BODY,
     BAD_PATH,
@@ -16,6 +16,7 @@ from sync.api.reference.operations.operation import (
     query,
     yes_or_no,
 )
+from sync.api.reference.shapes import messages as shapes
 from sync.api.requests import IDEMPOTENCY_KEY
 from sync.domain.body import Body as MailBody
 from sync.domain.event import whole_message_json

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from sync.api.reference.shapes import Shape
+from sync.api.reference.shapes.shape import Shape
 from sync.api.requests import MAX_PAGE, MAX_SEQUENCE
 from sync.domain.connection import ACCOUNT_OR_USER_ID
 

@@ -5,8 +5,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from sync.api import models
-from sync.api.reference import samples, shapes
+from sync.api.reference import samples
 from sync.api.reference.operations.operation import Answer, Body, Example, Header, Operation, html, ok, query
+from sync.api.reference.shapes import running as shapes
 
 BROWSER = "Sign-in in the browser"
 GRAPH = "Microsoft Graph"

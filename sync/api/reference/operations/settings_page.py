@@ -1,9 +1,10 @@
 """The settings page: what the CRM asks for, what it puts into its frame, and what the page itself calls."""
 
 from sync.api import models
-from sync.api.reference import samples, shapes
+from sync.api.reference import samples
 from sync.api.reference.operations.connections import CHOOSE_SENDER, RETURN_URL, SIGN_IN_LINK, USER
 from sync.api.reference.operations.operation import BAD_BODY, Body, Example, Operation, html, ok
+from sync.api.reference.shapes import connections as shapes
 from sync.domain.event import rfc3339
 from sync.domain.settings_page import LINK_LIFETIME
 

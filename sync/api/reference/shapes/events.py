@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from sync.api.reference.shapes import Attempt, Bounce, EmailProblem, EventMessage, Shape, absent
+from sync.api.reference.shapes.messages import Bounce, EmailProblem, EventMessage
+from sync.api.reference.shapes.running import Attempt
+from sync.api.reference.shapes.shape import Shape, absent
 from sync.domain.connection import State
 from sync.domain.event import Delivery
 from sync.domain.trouble import Reason
