@@ -16,10 +16,10 @@ from tests.cloud.server import Server
 
 WIDE, PHONE, NARROWEST = {"width": 1440, "height": 900}, {"width": 390, "height": 800}, {"width": 320, "height": 640}
 
-#: All of one group are made alike, and axe takes minutes for a page of so many.
-KEEP_TWO_OF_EACH = """
+#: All of one group are made alike, and axe takes long for a page of so many.
+KEEP_ONE_OF_EACH = """
 for (const group of document.querySelectorAll("main section"))
-    [...group.querySelectorAll("article")].filter((article, i) => i > 1)
+    [...group.querySelectorAll("article")].filter((article, i) => i > 0)
         .forEach((article) => article.remove());
 """
 
@@ -73,7 +73,7 @@ async def test_it_can_be_read_by_everybody(visit: Visit, docs: str, size: Any, s
     await page.screenshot(path=SCREENSHOTS / f"docs-{size['width']}-{scheme}.png")
     assert not await scrolls_sideways(page)
     assert await small_targets(page) == []
-    await page.evaluate(KEEP_TWO_OF_EACH)
+    await page.evaluate(KEEP_ONE_OF_EACH)
     assert await violations(page) == []
 
 
