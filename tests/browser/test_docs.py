@@ -12,6 +12,7 @@ from playwright.async_api import Page, expect
 from sync.api import reference
 from tests.browser.audit import SCREENSHOTS, scrolls_sideways, small_targets, violations
 from tests.browser.visit import Visit
+from tests.cloud.polling import eventually
 from tests.cloud.server import Server
 
 WIDE, PHONE, NARROWEST = {"width": 1440, "height": 900}, {"width": 390, "height": 800}, {"width": 320, "height": 640}
@@ -102,7 +103,11 @@ async def test_by_keyboard(visit: Visit, docs: str) -> None:
     example = page.get_by_role("region", name="Send: A person writes")
     await example.focus()
     await page.keyboard.press("End")
-    await page.wait_for_function("document.activeElement.scrollTop > 0")
+
+    async def scrolled() -> bool:
+        return await example.evaluate("(region) => region.scrollTop") > 0
+
+    await eventually(scrolled, "the example to scroll")
 
 
 async def test_the_contents_on_a_phone(visit: Visit, docs: str) -> None:
