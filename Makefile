@@ -11,7 +11,7 @@ CLOUD := .venv/.cloud node_modules/.azurite
 DEV := $(CLOUD) .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install format lint unit check test soak start demo ffmpeg chromium clean
+.PHONY: help install format lint unit golden check test soak start demo ffmpeg chromium clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: lint ffmpeg chromium ## Every check and every test
 soak: $(DEV) ## Chaos at full length; ends with a report in build/soak
 	CHAOS=full $(PYTHON) -m pytest tests/e2e/test_chaos.py --capture no --numprocesses 0
 	@cat build/soak/report.md
+
+golden: $(DEV) ## Write down the API as it is now, after a change of it that is meant
+	RENEW_GOLDEN=1 $(PYTHON) -m pytest tests/unit/test_openapi_golden.py --numprocesses 0 --quiet
 
 unit: $(DEV) ## All unit tests
 	$(PYTHON) -m pytest tests/unit $(PYTEST_ARGS)

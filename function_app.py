@@ -324,6 +324,25 @@ async def http_health(req: func.HttpRequest, context: func.Context) -> func.Http
     return api.answer({"status": "ok"})
 
 
+# The API reference.
+
+
+@app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@api.endpoint
+async def http_openapi(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api import reference
+
+    return reference.openapi(req, flows.settings.public_base_url)
+
+
+@app.route(route="docs", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@api.endpoint
+async def http_docs(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    from sync.api import reference
+
+    return reference.docs(req, flows.settings.public_base_url)
+
+
 # Microsoft Graph.
 
 

@@ -39,6 +39,7 @@ How data moves. Rows are the truth, queue messages (in brackets) are wake-up poi
     poison    a queue function raises -> wiring/noting -> flows/poison -> domain/failure -> poison (table failures)
               CRM -> http_status | http_replay_poison -> flows/poison -> poison (queues)        => 200
               timer_poison -> flows/poison.keep -> poison (queues): what was given up never expires
+    describe  anybody -> http_openapi | http_docs -> api/reference                                 => 200
 
 Who may import whom (tests/unit/test_import_rule.py holds us to it):
 

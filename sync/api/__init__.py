@@ -7,6 +7,7 @@ The HTTP edge, all that the entry functions need of it.
     browser     the cookie, redirects and pages of a sign-in
     pages       the files of the settings page
     problems    the one place where an error becomes a status code (RFC 9457)
+    reference   what all of this looks like from outside: /openapi.json and /docs; imported by who asks for them
 """
 
 from sync.api.answers import (

@@ -27,7 +27,15 @@ from sync.domain.errors import InvalidRequest
 from sync.domain.internet_name import ascii_domain, host_name, is_loopback
 from sync.domain.mail import Address
 from sync.domain.message import Contact
-from sync.domain.outgoing import Outgoing, OutgoingFile, has_control_characters
+from sync.domain.outgoing import (
+    MAX_BULK_RECIPIENTS,
+    MAX_FILES,
+    MAX_RECIPIENTS,
+    MAX_SUBJECT_CHARS,
+    Outgoing,
+    OutgoingFile,
+    has_control_characters,
+)
 from sync.domain.provider import Provider
 
 #: Rows are written by walking their values, so nesting has an end well before Python's.
@@ -83,55 +91,65 @@ def _time(value: object) -> object:
 
 #: A time of RFC 3339, with its zone; pydantic takes numbers, too.
 Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_time)]
-EmailAddress = Annotated[str, Field(max_length=320), AfterValidator(_address)]
+EmailAddress = Annotated[
+    str, Field(max_length=320, json_schema_extra={"format": "idn-email"}), AfterValidator(_address)
+]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    # The string below a field tells readers of the API reference what it is for.
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 class SignInRequest(_Body):
-    """`POST …/connection/sign-in`."""
+    """Where the user's browser comes back to, and which mailbox is expected."""
 
     return_url: Annotated[str, Field(max_length=2_000)]
+    """On one of the origins in `ALLOWED_RETURN_ORIGINS`."""
     expected_email: EmailAddress | None = None
+    """Only this mailbox will be connected; an alias of it is as good. Left out: any."""
 
 
 class CompleteRequest(_Body):
-    """`POST …/connection/complete`."""
+    """What the user's browser brought back."""
 
     completion_code: Annotated[str, Field(max_length=200)]
+    """From the query of your `return_url`; good for five minutes."""
 
 
 class ExplainRequest(_Body):
-    """`POST …/connection/explain`."""
+    """Which message of the mailbox to explain."""
 
     internet_message_id: Annotated[str, Field(min_length=1, max_length=998), AfterValidator(_one_line)]
+    """Its Message-ID, with or without angle brackets."""
 
 
 class ReplayRequest(_Body):
-    """`POST /v1/poison/replay`."""
+    """Which work to put back."""
 
     queue: Annotated[str, Field(max_length=63)] | None = None
+    """A name in `queues` of the status. Left out: every queue."""
 
 
 class SettingsPageRequest(_Body):
-    """`POST …/settings-page`."""
+    """Where a sign-in that is begun on the page leads back to."""
 
     return_url: Annotated[str, Field(max_length=2_000)]
+    """On one of the origins in `ALLOWED_RETURN_ORIGINS`."""
 
 
 class DefaultSenderRequest(_Body):
-    """`PUT …/connection/default-sender`."""
+    """Through which door the user's individual emails go."""
 
     default_sender: Literal["outlook", "provider"]
 
 
 class RedeliverRequest(_Body):
-    """`POST …/events/redeliver`."""
+    """Which events to push once more."""
 
     after: Annotated[int, Field(ge=0, le=9_999_999_999)]
+    """Every event above this sequence."""
 
 
 def _host(value: str) -> str:
@@ -164,15 +182,21 @@ class ProviderFrom(_Body):
 
 
 class ProviderRequest(_Body):
-    """`PUT …/provider`."""
+    """Any SMTP server that takes submissions (RFC 6409)."""
 
     host: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_host)]
+    """A name or an IP address, without a scheme or a port."""
     port: Annotated[int, Field(ge=1, le=65535)]
     security: Literal["starttls", "tls", "none"]
+    """`starttls` mostly on 587, `tls` mostly on 465; `none` only for the machine that the app runs on."""
     username: Annotated[str, Field(min_length=1, max_length=320), AfterValidator(_line)] | None = None
+    """Together with `password`, or neither."""
     password: Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(_line)] | None = None
+    """Sealed at rest, never given out."""
     from_: Annotated[ProviderFrom, Field(alias="from")]
+    """Stands in From where an email names no address of its own."""
     domains: Annotated[list[Annotated[str, Field(max_length=253), AfterValidator(_domain)]], Field(max_length=100)] = []
+    """Any address of these may stand in From, too."""
 
     @field_validator("security")
     @classmethod
@@ -207,6 +231,7 @@ class Recipient(_Body):
     address: EmailAddress
     name: Annotated[str, Field(max_length=200)] | None = None
     contact_id: Annotated[str, Field(max_length=200)] | None = None
+    """Your own id of this person: events name it."""
 
     def contact(self) -> Contact:
         """The same as a value of ours."""
@@ -217,8 +242,10 @@ class BulkRecipient(_Body):
     """Somebody who gets an email of a bulk send."""
 
     address: Annotated[str, Field(max_length=320)]
+    """What is no address fails alone; the others go out."""
     name: Annotated[str, Field(max_length=200)] | None = None
     contact_id: Annotated[str, Field(max_length=200)] | None = None
+    """Your own id of this person: events name it."""
 
     def checked(self) -> tuple[Contact, str]:
         """The same as a value of ours, and why no email can go there; empty: one can."""
@@ -231,29 +258,38 @@ class BulkRecipient(_Body):
 
 
 class File(_Body):
-    """A file to send."""
+    """A file to send: jpg, png, mp4, mpeg, zip, rar, pdf, doc, docx or txt, by name and by content, of at most 3 MiB."""
 
     name: Annotated[str, Field(min_length=1, max_length=255)]
     content_type: Annotated[str, Field(max_length=255, pattern=r"^[\w.+-]+/[\w.+-]+")]
     content_base64: Annotated[str, AfterValidator(_bytes)]
+    """RFC 4648 section 4, with padding."""
     inline: bool = False
     content_id: Annotated[str, Field(max_length=200)] | None = None
+    """Of an inline file, what the html refers to as `cid:…`."""
 
 
 class _Send(_Body):
     kind: Literal["individual", "bulk", "workflow"]
+    """Decides, with `from`, through which door the email goes."""
     user_id: Id
     from_: Annotated[EmailAddress | None, Field(alias="from")] = None
+    """Ignored for `individual`, which is from the user."""
     to: list[Any] = []
     cc: list[Recipient] = []
     bcc: list[Recipient] = []
-    subject: str
+    subject: Annotated[str, Field(json_schema_extra={"maxLength": MAX_SUBJECT_CHARS})]
     html: str | None = None
+    """Give html, text or both; each at most 2 MiB."""
     text: str | None = None
     thread_id: Annotated[str, Field(max_length=64)] | None = None
-    attachments: list[File] = []
+    """Answers the last message of this thread."""
+    attachments: Annotated[list[File], Field(json_schema_extra={"maxItems": MAX_FILES})] = []
+    """Together at most 20 MiB."""
     metadata: Annotated[dict[str, Any], AfterValidator(_metadata)] = {}
+    """Anything of yours, at most 8 KiB as JSON: it comes back with the message."""
     send_at: Time | None = None
+    """Hold it back until then, at most 30 days ahead."""
 
     def _outgoing(self, to: tuple[Contact, ...], unusable: Mapping[int, str] = NOTHING) -> Outgoing:
         return Outgoing(
@@ -278,9 +314,15 @@ class _Send(_Body):
 
 
 class SendRequest(_Send):
-    """`POST …/messages` for one email. An answer (`thread_id`) may leave `to` out."""
+    """One email to everybody in `to`. An answer (`thread_id`) may leave `to` out."""
 
-    to: list[Recipient] = []
+    # "bulk" is read as a BulkRequest.
+    kind: Annotated[
+        Literal["individual", "bulk", "workflow"], Field(json_schema_extra={"enum": ["individual", "workflow"]})
+    ]
+    """Decides, with `from`, through which door the email goes."""
+    to: Annotated[list[Recipient], Field(json_schema_extra={"maxItems": MAX_RECIPIENTS})] = []
+    """With `cc` and `bcc` at most 500."""
 
     def outgoing(self) -> Outgoing:
         """The same as a value of ours, files decoded."""
@@ -288,9 +330,15 @@ class SendRequest(_Send):
 
 
 class BulkRequest(_Send):
-    """`POST …/messages` for one email to each of `to`. An address that is none keeps back its own email alone."""
+    """One email for each of `to`. An address that is none keeps back its own email alone."""
 
-    to: list[BulkRecipient] = []
+    kind: Literal["bulk"]
+    to: Annotated[list[BulkRecipient], Field(json_schema_extra={"maxItems": MAX_BULK_RECIPIENTS})] = []
+    """At least one."""
+    cc: Annotated[list[Recipient], Field(json_schema_extra={"maxItems": 0})] = []
+    """Not of a bulk send: everybody here would get all of them."""
+    bcc: Annotated[list[Recipient], Field(json_schema_extra={"maxItems": 0})] = []
+    """Not of a bulk send."""
 
     def outgoing(self) -> Outgoing:
         """The same as a value of ours, files decoded."""
@@ -305,7 +353,7 @@ def send_request(value: dict[str, Any]) -> SendRequest | BulkRequest:
 
 
 class ResolveSenderRequest(_Body):
-    """`POST …/messages/resolve-sender`."""
+    """An email as far as the door depends on it."""
 
     kind: Literal["individual", "bulk", "workflow"]
     user_id: Id

@@ -2,7 +2,7 @@
 The files of the settings page, and what a browser may do with them: show them in the CRM's frame, load nothing from elsewhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from http import HTTPStatus
@@ -14,6 +14,7 @@ from sync.api.answers import SAFE_HEADERS
 from sync.domain import errors
 
 PAGES = Path(__file__).parent.parent / "pages"
+NOTHING: Mapping[str, str] = {}
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -28,14 +29,20 @@ def settings_page(frame_ancestors: Sequence[str]) -> func.HttpResponse:
 
 
 def asset(req: func.HttpRequest) -> func.HttpResponse:
-    """One of the page's files, which a browser keeps until it has changed (RFC 9111 4.3)."""
+    """One of the page's files, which a browser keeps until it has changed."""
     name = req.route_params["name"]
     media_type = MEDIA_TYPES.get(Path(name).suffix)
     if media_type is None or name not in _names():
         raise errors.NotFound
-    content = _content(name)
+    return kept(req, _content(name), media_type)
+
+
+def kept(
+    req: func.HttpRequest, content: bytes, media_type: str, headers: Mapping[str, str] = NOTHING
+) -> func.HttpResponse:
+    """Content that the caller may keep as long as it asks each time whether it has changed (RFC 9111 4.3)."""
     tag = f'"{sha256(content).hexdigest()[:16]}"'
-    headers = SAFE_HEADERS | {"Cache-Control": "no-cache", "ETag": tag}
+    headers = {**SAFE_HEADERS, "Cache-Control": "no-cache", "ETag": tag, **headers}
     if req.headers.get("If-None-Match") == tag:
         return func.HttpResponse(status_code=int(HTTPStatus.NOT_MODIFIED), headers=headers, mimetype=media_type)
     return func.HttpResponse(content, headers=headers, mimetype=media_type, charset="utf-8")

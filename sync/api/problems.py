@@ -114,6 +114,18 @@ def problem(
 
 def _answer_error(error: Exception, request_id: str) -> func.HttpResponse:
     match error:
+        case errors.Refusal() | errors.OutsideError():
+            pass
+        case errors.OperatorAlarm():
+            log.critical("operator alarm: %s", error.detail, extra={"request_id": request_id})
+        case _:
+            _log_failure(error, request_id)
+    return problem_of(error, request_id)
+
+
+def problem_of(error: Exception, request_id: str) -> func.HttpResponse:
+    """What a caller is answered who meets this error."""
+    match error:
         case errors.Refusal():
             return problem(
                 STATUS[type(error)], error.code, error.detail, request_id, retryable=error.retryable, extra=error.extra
@@ -121,7 +133,6 @@ def _answer_error(error: Exception, request_id: str) -> func.HttpResponse:
         case errors.ReconnectNeeded():
             return problem(HTTPStatus.CONFLICT, "connection_needs_reconnect", error.detail, request_id)
         case errors.OperatorAlarm():
-            log.critical("operator alarm: %s", error.detail, extra={"request_id": request_id})
             words = "The app's own registration or keys are broken; the operator was told. Nothing was changed; try again later."
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -143,7 +154,6 @@ def _answer_error(error: Exception, request_id: str) -> func.HttpResponse:
                 retry_after_s=wait_s,
             )
         case _:
-            _log_failure(error, request_id)
             words = "Something went wrong on our side. Try again with the same request; if it lasts, tell us the request_id."
             return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", words, request_id, retryable=True)
 

@@ -16,7 +16,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 from pydantic import Field
@@ -96,6 +96,9 @@ class CrmSink:
     Controls: `GET /_lab/events` (answered 2xx), `GET /_lab/attempts` (every delivery believed), `GET /_lab/refused`,
     `POST /_lab/answer`, `POST /_lab/reset`.
     """
+
+    #: Who looks at every event that a CRM accepts (tests/conformance.py).
+    observers: ClassVar[list[Callable[[Delivery], None]]] = []
 
     def __init__(self, secrets: list[str], port: int = 0) -> None:
         self._webhooks = [Webhook(secret) for secret in secrets]
@@ -179,6 +182,8 @@ class CrmSink:
         if answer.delay_s:
             await asyncio.sleep(answer.delay_s)
         if 200 <= answer.status < 300:
+            for look in self.observers:
+                look(delivery)
             async with self._news:
                 self.accepted.append(delivery)
                 self._news.notify_all()

@@ -5,9 +5,9 @@ Every method is one call and returns the answer as it came, good or bad; nothing
 status.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
 
@@ -19,9 +19,17 @@ class CrmApi:
     url: the root of the Functions app, without a trailing slash. function_key: sent as `x-functions-key`.
     """
 
+    #: Who looks at every answer, of every client, before its caller gets it (tests/conformance.py).
+    observers: ClassVar[list[Callable[[httpx.Response], Awaitable[None]]]] = []
+
     def __init__(self, url: str, function_key: str, account_id: str = "acme") -> None:
         self.account_id = account_id
-        self._http = httpx.AsyncClient(base_url=url, headers={"x-functions-key": function_key}, timeout=60)
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            headers={"x-functions-key": function_key},
+            timeout=60,
+            event_hooks={"response": list(self.observers)},
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -5,16 +5,18 @@ All tests of this folder, and their fixtures, run in the one event loop of the s
 whole cloud's (its clock, the faults of Graph, how the CRM answers) a test has to put back, or it takes a `LocalCloud` of its own.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from tests.cloud.crm import CrmSink
 from tests.cloud.crm_api import CrmApi
 from tests.cloud.local import LocalCloud
 from tests.cloud.stage import Stage
+from tests.conformance import Conformance
 from tests.e2e.account import Account, Connected, unique
 from tests.e2e.gateway import Behind, StorageGateway
 from tests.e2e.storage import Storage
@@ -29,6 +31,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(session_loop, append=False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def conformance() -> Iterator[Conformance]:
+    """Every answer that these tests get from the app, and every event that a CRM accepts, is held against openapi.json."""
+    seen = Conformance()
+    CrmApi.observers.append(seen.answered)
+    CrmSink.observers.append(seen.delivered)
+    yield seen
+    CrmApi.observers.remove(seen.answered)
+    CrmSink.observers.remove(seen.delivered)
+
+
+@pytest.fixture(autouse=True)
+def nothing_departs_from_the_document(conformance: Conformance) -> Iterator[None]:
+    """What is found while a test runs is told at its end: also where the test itself has no eye for it."""
+    yield
+    departures, conformance.departures = conformance.departures, []
+    assert not departures, "not as openapi.json says:\n" + "\n".join(departures)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cloud() -> AsyncIterator[LocalCloud]:
     """The cloud that all tests share. The CRM has a second origin, which nobody listens on."""
@@ -39,9 +60,9 @@ async def cloud() -> AsyncIterator[LocalCloud]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def http() -> AsyncIterator[httpx.AsyncClient]:
+async def http(conformance: Conformance) -> AsyncIterator[httpx.AsyncClient]:
     """For what is not the CRM's API: browsers, Microsoft Graph's posts, controls of the emulators. Sends no function key."""
-    async with httpx.AsyncClient(timeout=60) as client:
+    async with httpx.AsyncClient(timeout=60, event_hooks={"response": [conformance.answered]}) as client:
         yield client
 
 

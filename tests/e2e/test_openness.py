@@ -18,6 +18,8 @@ OPEN = {
     "http_graph_notifications",  # clientState
     "http_graph_lifecycle",  # clientState
     "http_health",  # shows nothing
+    "http_openapi",  # how the API is called; the same for everybody
+    "http_docs",
     "http_settings_page",  # the same for everybody
     "http_settings_asset",  # the same for everybody
     "http_settings_view",  # the token of the page's link, as the three below

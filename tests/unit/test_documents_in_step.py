@@ -187,6 +187,10 @@ NOT_A_FIELD: dict[tuple[str, frozenset[str]], str] = {
         "sync.domain.retention",
         frozenset({"emptied", "attempts"}),
     ): "how far the daily removal has come, which nobody is told",
+    ("sync.api.reference.operations.operation", frozenset({"get", "post", "put", "delete"})): "HTTP's methods",
+    ("sync.api.reference.operations.operation", frozenset({"header", "path", "query"})): "where a parameter stands",
+    ("sync.api.reference.operations.operation", frozenset({"key", "page", "anybody"})): "who may call a route",
+    ("sync.api.reference.operations.operation", frozenset({"true", "false"})): "a yes or no of a query",
     ("sync.domain.sign_in", frozenset(set(sign_in.Step))): "how far a sign-in has come, which nobody is told",
 }
 
