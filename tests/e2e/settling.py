@@ -65,8 +65,8 @@ class Settling:
             notifications = (await self._http.get(f"{graph.url}/_lab/notifications")).json()
             return graph.transport.pending == 0 and notifications["pending"] == 0
 
-        await eventually(told, "Graph to come to rest", timeout=300)
-        await self._cloud.functions.idle(timeout_seconds=900)
+        await eventually(told, "Graph to come to rest", timeout=900)
+        await self._cloud.functions.idle(timeout_seconds=3_600)
 
     async def time_passes(self, accounts: Iterable[str]) -> None:
         """Age every promise, lease and put-off delivery, then run the sweep."""

@@ -111,4 +111,4 @@ async def test_a_hook_sees_the_answers_of_the_app_alone() -> None:
     assert seen.departures == []
     await seen.answered(httpx.Response(200, headers=ours, content=b"{}", request=request))
     assert len(seen.departures) == 1
-    assert seen.met == {("status", 200)}
+    assert seen.met == {("health", 200)}
