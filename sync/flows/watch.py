@@ -23,9 +23,10 @@ from sync.domain.notification import client_state, key_name, read_lifecycle
 from sync.domain.retry import OPERATOR_NEEDS
 from sync.flows.catch_up import EVERY, LOST_AFTER
 from sync.flows.connect import tell_update
+from sync.flows.counted import counted
 from sync.flows.deliver import tell
 from sync.flows.disconnect import Disconnect
-from sync.flows.ports import Clock, Connections, Journal, Subscriptions, Tokens, Work
+from sync.flows.ports import Clock, Connections, Journal, Metrics, Subscriptions, Tokens, Work
 from sync.flows.reconnect import Reconnect
 from sync.jobs import CatchUp, WatchMailbox
 
@@ -35,12 +36,18 @@ log = logging.getLogger(__name__)
 GRACE = timedelta(minutes=1)
 
 
-def acknowledge(body: bytes, signing_keys: Sequence[bytes]) -> list[str]:
-    """The queue messages for a lifecycle notification collection. Forged items are counted in the log and dropped."""
-    told = read_lifecycle(body, signing_keys)
+def acknowledge(
+    body: bytes, signing_keys: Sequence[bytes], *, trace: str = "", metrics: Metrics | None = None
+) -> list[str]:
+    """
+    The queue messages for a lifecycle notification collection. Forged items are counted and dropped.
+
+    trace: the traceparent of the post, which goes on with each message.
+    """
+    told = counted("lifecycle", metrics, lambda: read_lifecycle(body, signing_keys))
     if told.forged:
         log.warning("forged lifecycle notifications dropped", extra={"count": told.forged})
-    return [WatchMailbox(connection_id, event).to_json() for connection_id, event in told.changed]
+    return [WatchMailbox(connection_id, event, trace=trace).to_json() for connection_id, event in told.changed]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sync.settings import Settings
+from sync.wiring.watching import Watching
 
 #: How blob and queue clients repeat a call that failed for a moment: within about 1, 3 and 5 s. By default
 #: they wait 15 s and more, which neither the CRM nor a function should; what fails for longer is repeated by the queue.
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from sync.adapters.tables import Tables
     from sync.adapters.tokens import SealedTokens
     from sync.adapters.webhooks import WebhooksTable
+    from sync.domain.event import Answer, Event, NewEvent
+    from sync.domain.message import Message
 
 
 def now() -> datetime:
@@ -105,10 +108,33 @@ class Adapters:
         return DefaultAzureCredential(managed_identity_client_id=self.settings.storage_identity_client_id)
 
     @cached_property
-    def _http(self) -> "httpx.AsyncClient":
+    def watching(self) -> Watching:
+        """Telemetry of this process."""
+        return Watching(self.settings.telemetry)
+
+    @cached_property
+    def _transport(self) -> "httpx.AsyncBaseTransport":
+        from httpx_aiohttp import AiohttpTransport
+
+        return AiohttpTransport(trust_env=False)
+
+    @cached_property
+    def _graph_http(self) -> "httpx.AsyncClient":
         from httpx_aiohttp import HttpxAiohttpClient
 
-        return HttpxAiohttpClient(trust_env=False)
+        from sync.adapters.watched_http import GraphTransport
+
+        base_url, watching = self.settings.graph_base_url, self.watching
+        transport = GraphTransport(self._transport, base_url, watching.spans, watching.tally.note)
+        return HttpxAiohttpClient(trust_env=False, transport=transport)
+
+    @cached_property
+    def _crm_http(self) -> "httpx.AsyncClient":
+        from httpx_aiohttp import HttpxAiohttpClient
+
+        from sync.adapters.watched_http import CrmTransport
+
+        return HttpxAiohttpClient(trust_env=False, transport=CrmTransport(self._transport, self.watching.spans))
 
     @cached_property
     def _sealing(self) -> "AesGcmSealing":
@@ -136,7 +162,7 @@ class Adapters:
     def _graph(self) -> "GraphClient":
         from sync.adapters.graph_client import GraphClient
 
-        return GraphClient(self._http, self.settings.graph_base_url, self._tokens)
+        return GraphClient(self._graph_http, self.settings.graph_base_url, self._tokens)
 
     @cached_property
     def _mail(self) -> "GraphMail":
@@ -153,8 +179,14 @@ class Adapters:
     @cached_property
     def _crm(self) -> "CrmWebhook":
         from sync.adapters.crm import CrmWebhook
+        from sync.domain.readings import of_delivery
 
-        return CrmWebhook(self._http, self.settings.crm_webhook_url, self.settings.crm_webhook_secrets, now)
+        def measure(event: "Event", answer: "Answer") -> None:
+            for reading in of_delivery(event, answer, now()):
+                self.watching.tally.note(reading)
+
+        settings = self.settings
+        return CrmWebhook(self._crm_http, settings.crm_webhook_url, settings.crm_webhook_secrets, now, measure)
 
     @cached_property
     def _smtp(self) -> "ProviderSmtp":
@@ -190,8 +222,13 @@ class Adapters:
     @cached_property
     def _journal(self) -> "JournalTable":
         from sync.adapters.journal import JournalTable
+        from sync.domain.readings import of_told
 
-        return JournalTable(self._tables)
+        def measure(event: "NewEvent", message: "Message | None") -> None:
+            for reading in of_told(event, message):
+                self.watching.tally.note(reading)
+
+        return JournalTable(self._tables, measure)
 
     @cached_property
     def _paces(self) -> "PacesTable":

@@ -9,7 +9,7 @@ import azure.functions as func
 if TYPE_CHECKING:
     from sync.flows.poison import Poisons
 
-QueueFunction = Callable[[func.QueueMessage], Awaitable[None]]
+QueueFunction = Callable[[func.QueueMessage, func.Context], Awaitable[None]]
 
 
 def noting(poisons: Callable[[], "Poisons"], queue: str) -> Callable[[QueueFunction], QueueFunction]:
@@ -17,20 +17,21 @@ def noting(poisons: Callable[[], "Poisons"], queue: str) -> Callable[[QueueFunct
 
     def decorated(function: QueueFunction) -> QueueFunction:
         @functools.wraps(function)
-        async def noted(msg: func.QueueMessage) -> None:
+        async def noted(msg: func.QueueMessage, context: func.Context) -> None:
             tries = msg.dequeue_count or 1
             try:
-                await function(msg)
+                await function(msg, context)
             except Exception as error:
-                await poisons().failed(queue, _text(msg), error, tries)
+                await poisons().failed(queue, text_of(msg), error, tries)
                 raise
             if tries > 1:
-                await poisons().succeeded(queue, _text(msg))
+                await poisons().succeeded(queue, text_of(msg))
 
         return noted
 
     return decorated
 
 
-def _text(msg: func.QueueMessage) -> str:
+def text_of(msg: func.QueueMessage) -> str:
+    """The text of a queue message, whatever it is."""
     return msg.get_body().decode(errors="replace")

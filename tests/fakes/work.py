@@ -70,6 +70,12 @@ class FakeWork:
             counts = Counter(message.queue for message in self.messages)
             return {name: counts[name] for name in (*QUEUES, *(queue + POISON_SUFFIX for queue in QUEUES))}
 
+    async def oldest(self) -> dict[str, datetime]:
+        """Since when the oldest message that can be seen waits in each queue; queues without one are left out."""
+        async with self._faults.at("work.oldest"):
+            seen = [(m.queue, m.visible_at) for m in self.messages if m.visible_at <= self._clock()]
+            return {queue: min(at for name, at in seen if name == queue) for queue, _ in seen}
+
     def put(self, queue: str, text: str, delay: timedelta = timedelta()) -> None:
         """A message in a queue, as an output binding writes it. Queues count whole seconds, never less than was asked."""
         whole_seconds = math.ceil(min(max(delay, timedelta()), MAX_DELAY).total_seconds())
