@@ -1,9 +1,9 @@
 """
 An OpenTelemetry collector, as far as an app that exports to it can tell: OTLP over HTTP with protobuf bodies.
 
-Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp (paths, content types, the answer). The bodies are read with the official
-messages (PyPI `opentelemetry-proto`). Everything is kept in memory, as it came too (`raw`), so that a test can look for what must not
-be in it. Not imitated: gRPC, JSON, partial success, retries asked of the client.
+Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp (paths, content types, the answer). The bodies are read with the
+official messages (PyPI `opentelemetry-proto`). Everything is kept in memory, as it came too (`raw`), so that a test can look
+for what must not be in it. Not imitated: gRPC, JSON, partial success, retries asked of the client.
 """
 
 import gzip
