@@ -414,25 +414,30 @@ async def queue_remove_old(msg: func.QueueMessage, context: func.Context) -> Non
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 30 3 * * *")
+@wiring.timed
 async def timer_remove_old(timer: func.TimerRequest) -> None:
     await flows.retention.begin()
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 * * * * *")
+@wiring.timed
 async def timer_sweep(timer: func.TimerRequest) -> None:
     await flows.sweep.sweep()
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 17 * * * *")
+@wiring.timed
 async def timer_poison(timer: func.TimerRequest) -> None:
     await flows.poisons.keep()
 
 
 @app.timer_trigger(arg_name="timer", schedule="30 * * * * *")
+@wiring.timed
 async def timer_queue_gauges(timer: func.TimerRequest) -> None:
     await flows.take_queue_gauges()
 
 
 @app.timer_trigger(arg_name="timer", schedule="45 7/15 * * * *")
+@wiring.timed
 async def timer_mailbox_gauges(timer: func.TimerRequest) -> None:
     await flows.take_mailbox_gauges()

@@ -4,7 +4,6 @@ Where adapters meet flows, the only place that sees both: here the flows, in ada
 Flows are imported where they are built, as adapters are, so that a cold start pays only for what it does.
 """
 
-import logging
 import random
 import secrets
 from collections.abc import Callable
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING
 from sync import settings, trace
 from sync.domain.connection import Connection, DefaultSender
 from sync.domain.ids import key_hash
+from sync.wiring import logs
 from sync.wiring.adapters import Adapters, now
-from sync.wiring.noting import QueueFunction, noting
+from sync.wiring.noting import QueueFunction, noting, timed
 
 if TYPE_CHECKING:
     from sync.flows.accept import Accept
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from sync.flows.webhook import Endpoint
 
 
+__all__ = ["Wiring", "build", "timed"]
+
+
 def new_secret() -> str:
     """256 random bits, URL-safe."""
     return secrets.token_urlsafe(32)
@@ -55,8 +58,7 @@ def new_secret() -> str:
 
 def build() -> "Wiring":
     """The app as its environment asks for it; raises ConfigurationError with everything that is wrong."""
-    for name in ("azure", "httpx", "httpcore", "msal", "urllib3", "opentelemetry"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # they write a line, with addresses, for each request
+    logs.set_up()
     return Wiring(settings.load())
 
 

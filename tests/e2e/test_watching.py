@@ -144,7 +144,7 @@ async def test_counts_are_right(watched: Watched) -> None:
         "malformed": value("sync.notifications.dropped", kind="change", reason="malformed"),
         "synced": value("sync.messages.synced", direction="inbound", matched_by="conversation"),
         "skipped": value("sync.files.skipped", reason="type_not_allowed"),
-        "gone": value("sync.graph.requests", http__request__method="GET", http__response__status_code=404),
+        "malformed id": value("sync.graph.requests", http__request__method="GET", http__response__status_code=400),
         "refused": value("sync.deliveries.attempts", outcome="refused", http__response__status_code=500),
         "taken": value("sync.deliveries.attempts", outcome="accepted", http__response__status_code=204),
     }
@@ -168,8 +168,8 @@ async def test_counts_are_right(watched: Watched) -> None:
     taken = len(watched.cloud.crm.accepted) - events
     answered = {"outcome": "accepted", "http__response__status_code": 204}
     await watched.comes_to(before["taken"] + taken, "sync.deliveries.attempts", **answered)
-    gone = {"http__request__method": "GET", "http__response__status_code": 404}
-    await watched.comes_to(before["gone"] + 1, "sync.graph.requests", **gone)
+    gone = {"http__request__method": "GET", "http__response__status_code": 400}
+    await watched.comes_to(before["malformed id"] + 1, "sync.graph.requests", **gone)
 
 
 async def test_the_delay_of_a_delivery_is_from_the_mailbox_to_the_crm(watched: Watched) -> None:

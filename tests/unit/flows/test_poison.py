@@ -1,5 +1,6 @@
 """Failed work: its reason is noted without its words, shown, and forgotten; nothing of it makes matters worse."""
 
+import traceback
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from sync.domain.errors import InvalidRequest
 from sync.domain.failure import UNKNOWN
 from sync.jobs import QUEUES, SendMail, ids_of, key_of
-from sync.wiring.noting import noting
+from sync.wiring.noting import WorkFailed, noting
 from tests.fakes.faults import Crash
 from tests.unit.flows.world import World
 
@@ -37,8 +38,9 @@ async def failed(world: World, tries: int = 1, text: str = TEXT) -> None:
     async def work(msg: func.QueueMessage, context: func.Context) -> None:
         raise KeyError(SECRET)
 
-    with pytest.raises(KeyError):
+    with pytest.raises(WorkFailed, match="KeyError at ") as told:
         await work(message(text, tries), NO_CONTEXT)
+    assert SECRET not in "".join(traceback.format_exception(told.value))
 
 
 async def done(world: World, tries: int) -> None:
