@@ -109,13 +109,8 @@ class Telemetry:
         """The span that runs now, for what is called."""
         return _traceparent()
 
-    def flush(self, within_ms: int) -> None:
-        """Export what there is; whatever could not be within that time is lost, or comes with the next export."""
-        self._tracers.force_flush(within_ms)
-        self._meters.force_flush(within_ms)
-
     def close(self) -> None:
-        """Export what there is, and end."""
+        """Export what there is, and end; OpenTelemetry does the same when the process ends by itself."""
         self._tracers.shutdown()
         self._meters.shutdown()
 

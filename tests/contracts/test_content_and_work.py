@@ -1,13 +1,14 @@
 """The promises of content and work, on the fakes and on Azure Blobs, Queues and Tables."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from sync.domain.body import Body
 from sync.domain.errors import NotFound
 from sync.jobs import QUEUES, DeliverEvent, EraseUser, Job, MailChange, SendMail, WatchMailbox
+from tests.cloud.polling import eventually
 from tests.contracts.stores import AzureStores, Stores
 from tests.contracts.values import ACCOUNT, NOW
 
@@ -164,6 +165,24 @@ async def test_the_same_work_promised_twice_is_one_promise(stores: Stores) -> No
     assert [job async for job in work.overdue(NOW + timedelta(hours=1))] == [
         WatchMailbox("con_1", "subscriptionRemoved")
     ]
+
+
+async def test_the_oldest_that_can_be_seen_is_known(stores: Stores) -> None:
+    """Since when it can be seen, not since when it is there: what was put off for a day is not a day old when its time comes."""
+    work = stores.work()
+    assert await work.oldest() == {}
+    began, at = time.monotonic(), stores.now()
+    await work.queue(JOBS[2], timedelta(hours=1))
+    await work.queue(JOBS[1], timedelta(seconds=2))
+    assert await work.oldest() == {}
+
+    async def seen() -> dict[str, datetime]:
+        stores.passes(timedelta(seconds=0.5))
+        return await work.oldest()
+
+    oldest = await eventually(seen, "the message to be seen")
+    assert oldest.keys() == {"mail-sends"}
+    assert timedelta(seconds=1) <= oldest["mail-sends"] - at <= timedelta(seconds=3 + time.monotonic() - began)
 
 
 async def test_what_waits_is_counted_for_each_queue_and_its_poison(stores: Stores) -> None:
