@@ -2,9 +2,10 @@
 OpenTelemetry: spans of the work on queue messages and of the calls it makes, and the metrics of `sync.domain.metrics`.
 
 Names follow the semantic conventions for messaging (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/)
-and HTTP clients (https://opentelemetry.io/docs/specs/semconv/http/http-spans/), with one exception: `url.full` is left out. A
-path to Graph holds ids, and a query holds addresses and message ids of mail; `url.template` says as much as an operator
-needs. For the same reason no span records an exception's words, only its kind.
+and HTTP clients (https://opentelemetry.io/docs/specs/semconv/http/http-spans/). `url.full` is told with its path as
+`url.template` has it and without its query, since a path to Graph holds ids, and a query holds addresses and message ids of
+mail; Azure Monitor takes the names and targets of calls from it. For the same reason no span records an exception's words,
+only its kind.
 
 Everything is imported here at once, so this module is imported only where telemetry goes somewhere (`sync.wiring.watching`).
 """
@@ -27,6 +28,7 @@ from sync.domain.metrics import METRICS, Metric, Reading
 SCOPE = "outlook-two-way-sync"
 #: OpenTelemetry has no name for Azure Queue Storage; a custom one is allowed.
 MESSAGING_SYSTEM = "azure_storage_queue"
+DEFAULT_PORTS = {"https": 443, "http": 80}
 
 _propagator = TraceContextTextMapPropagator()
 
@@ -75,15 +77,19 @@ class Telemetry:
             yield
 
     @contextlib.contextmanager
-    def call(self, method: str, template: str, server: str, port: int | None) -> Iterator[Callable[[int], None]]:
+    def call(
+        self, method: str, template: str, scheme: str, server: str, port: int | None
+    ) -> Iterator[Callable[[int], None]]:
         """
         One HTTP request: gives a function that takes the answer's status. `template`: its path without what is one item's.
         """
         about: dict[str, str | int] = {
             "http.request.method": method,
             "url.template": template,
+            "url.scheme": scheme,
+            "url.full": f"{scheme}://{server}{f':{port}' if port else ''}{template}",
             "server.address": server,
-            **({"server.port": port} if port else {}),
+            "server.port": port or DEFAULT_PORTS.get(scheme, 0),
         }
         with (
             self._tracer.start_as_current_span(

@@ -38,6 +38,8 @@ def start(
     application_insights: its connection string. identity_client_id: the managed identity to authenticate with; empty: the
     system's own; None: the connection string is enough. otlp_endpoint: the root of a collector (OTLP over HTTP, protobuf).
     """
+    about = Resource.create(dict(resource))
+    tracers = TracerProvider(resource=about)
     spans: list[SpanExporter] = []
     metrics: list[MetricExporter] = []
     if application_insights:
@@ -48,7 +50,8 @@ def start(
             from azure.identity import ManagedIdentityCredential
 
             how["credential"] = ManagedIdentityCredential(client_id=identity_client_id or None)
-        spans.append(AzureMonitorTraceExporter(**how))
+        # No provider becomes the process's own: Azure's storage libraries would trace each of their calls, with its address.
+        spans.append(AzureMonitorTraceExporter(tracer_provider=tracers, **how))
         metrics.append(AzureMonitorMetricExporter(**how))
     if otlp_endpoint:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -56,8 +59,6 @@ def start(
 
         spans.append(OTLPSpanExporter(endpoint=f"{otlp_endpoint}/v1/traces", timeout=TIMEOUT_S))
         metrics.append(OTLPMetricExporter(endpoint=f"{otlp_endpoint}/v1/metrics", timeout=TIMEOUT_S))
-    about = Resource.create(dict(resource))
-    tracers = TracerProvider(resource=about)
     for span_exporter in spans:
         tracers.add_span_processor(BatchSpanProcessor(span_exporter))
     readers: list[MetricReader] = [

@@ -30,7 +30,7 @@ class Spans(Protocol):
     """What makes spans (`telemetry.Telemetry`)."""
 
     def call(
-        self, method: str, template: str, server: str, port: int | None
+        self, method: str, template: str, scheme: str, server: str, port: int | None
     ) -> contextlib.AbstractContextManager[Callable[[int], None]]:
         """One HTTP request."""
 
@@ -58,7 +58,7 @@ class GraphTransport(httpx.AsyncBaseTransport):
         # As it is sent: an id can hold a slash, which is quoted there.
         path = request.url.raw_path.partition(b"?")[0].decode("ascii", "replace")
         known = request.url.host == self._base.host and path.startswith(self._base.path)
-        path = template(path.removeprefix(self._base.path)) if known else UPLOAD
+        path = self._base.path + template(path.removeprefix(self._base.path)) if known else UPLOAD
         with _span(self._spans(), request, path) as answered:
             try:
                 response = await self._inner.handle_async_request(request)
@@ -108,5 +108,5 @@ def _span(spans: Spans | None, request: httpx.Request, path: str) -> Iterator[Ca
         yield lambda _status: None
         return
     method = request.method if request.method in METHODS else OTHER
-    with spans.call(method, path, request.url.host, request.url.port) as answered:
+    with spans.call(method, path, request.url.scheme, request.url.host, request.url.port) as answered:
         yield answered

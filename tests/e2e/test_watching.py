@@ -55,12 +55,12 @@ async def test_one_trace_from_the_notification_to_the_crm(watched: Watched) -> N
     event = await synced_event(watched, await synced(watched.user, await answers(watched.user, offer)))
 
     trace_id = traceparent_of(watched, event).split("-")[1]
-    names = ("process mail-changes", "process crm-deliveries", "POST /{webhook}", "GET /me/messages/{id}")
+    names = ("process mail-changes", "process crm-deliveries", "POST /{webhook}", "GET /v1.0/me/messages/{id}")
     spans = {span.name: span for span in await watched.spans(trace_id, *names)}
     change, delivery = spans["process mail-changes"], spans["process crm-deliveries"]
     begun = [t for name, t in watched.cloud.functions.traceparents if name == "http_graph_notifications"]
     assert change.parent_id in {t.split("-")[2] for t in begun if t.split("-")[1] == trace_id}
-    assert spans["GET /me/messages/{id}"].parent_id == change.span_id
+    assert spans["GET /v1.0/me/messages/{id}"].parent_id == change.span_id
     assert delivery.parent_id == change.span_id
     assert spans["POST /{webhook}"].parent_id == delivery.span_id
     assert traceparent_of(watched, event).split("-")[2] == spans["POST /{webhook}"].span_id
@@ -89,7 +89,7 @@ async def test_a_send_is_in_the_trace_of_its_request(watched: Watched) -> None:
         },
     )
     assert answer.status_code == 202, answer.text
-    spans = await watched.spans(trace_id, "process mail-sends", "POST /me/messages/{id}/send")
+    spans = await watched.spans(trace_id, "process mail-sends", "POST /v1.0/me/messages/{id}/send")
     [work] = [span for span in spans if span.name == "process mail-sends"]
     assert {span.parent_id for span in spans if span.kind == "client"} == {work.span_id}
 

@@ -136,12 +136,14 @@ def test_a_failure_tells_its_kind_and_none_of_its_words(seen: Seen) -> None:
 @pytest.mark.parametrize("status", [200, 304, 429, 503])
 def test_a_call_tells_how_it_ended(seen: Seen, status: int) -> None:
     """An error of the neighbour marks it as failed, by its number."""
-    with seen.telemetry.call("GET", "/me/messages/{id}", "graph.example", None) as answered:
+    with seen.telemetry.call("GET", "/me/messages/{id}", "https", "graph.example", None) as answered:
         answered(status)
     about = seen.spans["GET /me/messages/{id}"].attributes
     assert about is not None
     assert about["http.response.status_code"] == status
     assert about.get("error.type") == (str(status) if status >= 400 else None)
+    assert about["url.full"] == "https://graph.example/me/messages/{id}"
+    assert about["server.port"] == 443
 
 
 def test_every_metric_is_an_instrument_of_its_kind(seen: Seen) -> None:
@@ -238,7 +240,7 @@ def answers(status: int, heard: list[httpx.Request]) -> httpx.MockTransport:
 @pytest.mark.parametrize(
     ("url", "name"),
     [
-        (f"{GRAPH}/me/messages/AAk%2F1?$filter=internetMessageId eq '<a@b>'", "GET /me/messages/{id}"),
+        (f"{GRAPH}/me/messages/AAk%2F1?$filter=internetMessageId eq '<a@b>'", "GET /v1.0/me/messages/{id}"),
         ("https://outlook.example/upload/secret?authtoken=eyJ", "GET /{upload session}"),
         ("https://graph.example/v2/me", "GET /{upload session}"),
     ],
@@ -266,7 +268,7 @@ async def test_a_call_without_an_answer_counts_by_the_kind_of_error(seen: Seen) 
     with pytest.raises(httpx.ConnectError):
         await sent(transport, f"{GRAPH}/me", "POST")
     assert seen.tally.sums(GRAPH_REQUESTS) == {(("error.type", "ConnectError"), ("http.request.method", "POST")): 1}
-    about = seen.spans["POST /me"].attributes
+    about = seen.spans["POST /v1.0/me"].attributes
     assert about is not None
     assert about["error.type"] == "ConnectError"
 
