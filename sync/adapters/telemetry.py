@@ -82,7 +82,10 @@ class Telemetry:
     ) -> Iterator[Callable[[int], None]]:
         """
         One HTTP request: gives a function that takes the answer's status. `template`: its path without what is one item's.
+
+        It is a part of the work that runs, or else, as in an HTTP function, of the invocation that the host began.
         """
+        begun = api.get_current_span().get_span_context().is_valid
         about: dict[str, str | int] = {
             "http.request.method": method,
             "url.template": template,
@@ -94,6 +97,7 @@ class Telemetry:
         with (
             self._tracer.start_as_current_span(
                 f"{method} {template}",
+                context=None if begun else _context(trace.current().traceparent),
                 kind=api.SpanKind.CLIENT,
                 attributes=about,
                 record_exception=False,

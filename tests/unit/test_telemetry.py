@@ -146,6 +146,22 @@ def test_a_call_tells_how_it_ended(seen: Seen, status: int) -> None:
     assert about["server.port"] == 443
 
 
+def test_a_call_of_an_http_function_is_a_part_of_its_invocation(seen: Seen) -> None:
+    """There no work of ours has begun a span; inside of work, that is what the call belongs to."""
+    with trace.inside(HOST):
+        with seen.telemetry.call("GET", "/me", "https", "graph.example", None) as answered:
+            answered(200)
+        with (
+            seen.telemetry.work("mail-sends", part_of=ORIGIN, attributes={}),
+            seen.telemetry.call("POST", "/me/messages", "https", "graph.example", None) as answered,
+        ):
+            answered(201)
+    parent = seen.spans["GET /me"].parent
+    assert parent is not None
+    assert f"{parent.span_id:016x}" == HOST.split("-")[2]
+    assert hex_of(seen.spans["POST /me/messages"])[0] == ORIGIN.split("-")[1]
+
+
 def test_every_metric_is_an_instrument_of_its_kind(seen: Seen) -> None:
     """With its unit and its description; what has no value yet is not told."""
     for metric in METRICS:
