@@ -2,7 +2,7 @@
 Telemetry of this process: started once, when there is something to tell, in a thread, and never before Microsoft Graph has
 its answer.
 
-Importing OpenTelemetry and its exporters takes some 0.3 s. A process that has just started to answer Graph must not pay that,
+Importing OpenTelemetry and its exporters takes some 0.2 s. A process that has just started to answer Graph must not pay that,
 so what it counts is kept as plain numbers, and the rest is imported a little later. Work on queue messages waits for it, so
 that its spans are told. Where telemetry goes nowhere, nothing is imported.
 
