@@ -28,7 +28,8 @@ format: $(DEV) ## Format the code and fix what can be fixed
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
-check: lint unit ## Formatting, lint, types and unit tests: what to run before a commit
+check: lint ## Formatting, lint, types, and the unit tests that are quick: what to run before a commit
+	$(PYTHON) -m pytest tests/unit -m "not long" --hypothesis-profile quick $(PYTEST_ARGS)
 
 test: lint ffmpeg chromium ## Every check and every test
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
@@ -38,7 +39,7 @@ soak: $(DEV) ## Chaos at full length; ends with a report in build/soak
 	CHAOS=full $(PYTHON) -m pytest tests/e2e/test_chaos.py --capture no --numprocesses 0
 	@cat build/soak/report.md
 
-unit: $(DEV) ## The unit tests alone
+unit: $(DEV) ## All unit tests
 	$(PYTHON) -m pytest tests/unit $(PYTEST_ARGS)
 
 lint: $(DEV)

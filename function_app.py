@@ -305,7 +305,8 @@ async def http_test_webhook(req: func.HttpRequest, context: func.Context) -> fun
 @app.route(route="v1/status", methods=["GET"])
 @api.endpoint
 async def http_status(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    return api.answer(api.status_json(*await flows.show.status()))
+    checks = await flows.checks.all() if api.wants_checks(req) else []
+    return api.answer(api.status_json(*await flows.show.status(), checks))
 
 
 @app.route(route="v1/poison/replay", methods=["POST"])

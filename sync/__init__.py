@@ -34,6 +34,7 @@ How data moves. Rows are the truth, queue messages (in brackets) are wake-up poi
               [crm-undelivered] -> queue_crm_undelivered -> flows/redeliver -> journal -> [crm-deliveries]
     remove    timer_remove_old -> [retention] -> queue_remove_old -> flows/retention -> domain/retention -> what is old goes
     explain   CRM -> http_explain -> flows/explain -> graph_mail (keys only) -> flows/belonging -> domain/explanation => 200
+    checks    operator -> http_status -> flows/checks -> storage, entra, graph, our own address, crm -> domain/check => 200
     sweep     timer_sweep -> flows/sweep -> whatever is due and lost its wake-up is queued again
     watch us  timer_queue_gauges | timer_mailbox_gauges -> flows/gauges -> tally -> telemetry -> Application Insights, OTLP
               an event is told, a call is made, Graph posts -> domain/readings -> tally; each job carries its trace (trace, jobs)

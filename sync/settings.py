@@ -66,6 +66,8 @@ class Settings:
     retention: timedelta | None
     #: where spans and metrics go
     telemetry: "TelemetrySettings"
+    #: names of variables of others (the Functions host's) that are still a reference to Key Vault
+    unresolved_references: tuple[str, ...]
 
     def __repr__(self) -> str:
         return f"Settings(public_base_url={self.public_base_url!r}, …)"
@@ -140,6 +142,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         provider_allowed_networks=reader.listed("PROVIDER_ALLOWED_NETWORKS", _network, needed=False),
         retention=timedelta(days=days) if days else None,
         telemetry=_telemetry(reader),
+        unresolved_references=tuple(sorted(name for name, value in environment.items() if _is_reference(value))),
     )
     if reader.problems:
         raise ConfigurationError(reader.problems)
@@ -210,13 +213,28 @@ class _Reader:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self.problems: list[str] = []
+        self._problems: list[str] = []
+        self._unresolved: dict[str, str] = {}
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong, in the order of its reading; of a reference to Key Vault that alone, whatever else is missed for it."""
+        others = [p for p in self._problems if not any(name in p for name in self._unresolved)]
+        return [*self._unresolved.values(), *others]
 
     def problem(self, words: str) -> None:
-        self.problems.append(words)
+        self._problems.append(words)
 
     def optional(self, name: str) -> str | None:
-        return self._environment.get(name, "").strip() or None
+        value = self._environment.get(name, "").strip()
+        if _is_reference(value):
+            self._unresolved.setdefault(
+                name,
+                f"{name} is a Key Vault reference that Azure did not resolve: see that the secret exists, and that the app's"
+                " identity has the role Key Vault Secrets User on the vault.",
+            )
+            return None
+        return value or None
 
     def required(self, name: str) -> str:
         value = self.optional(name)
@@ -271,6 +289,14 @@ def _usable_url(value: str, *, query: bool) -> bool:
     if not host or parts.username or parts.fragment or (parts.query and not query):
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+
+
+def _is_reference(value: str) -> bool:
+    """
+    Whether Azure left a reference in the place of what it holds
+    (https://learn.microsoft.com/azure/app-service/app-service-key-vault-references#troubleshooting-key-vault-references).
+    """
+    return value.lstrip().lower().startswith("@microsoft.keyvault(")
 
 
 def is_loopback(host: str) -> bool:

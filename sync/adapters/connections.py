@@ -118,6 +118,13 @@ class ConnectionsTable:
             ending += row["state"] == rule.State.CONNECTED and until is not None and until < ends_before
         return counts, ending
 
+    async def a_tenant(self) -> str | None:
+        """The tenant of some connected mailbox; None: there is none."""
+        where = "RowKey ge 'user|' and RowKey lt 'user}' and state eq @state"
+        async for row, version in self._table.query(where, 1, state=rule.State.CONNECTED.value):
+            return value_of(Connection, row, version).mailbox.tenant_id
+        return None
+
     async def _owner_row(self, connection_id: str) -> Row | None:
         found = await self._table.get(f"connection|{connection_id}", "owner")
         return found[0] if found else None

@@ -10,6 +10,7 @@ is revoked, and says so (https://learn.microsoft.com/entra/identity-platform/app
 """
 
 import asyncio
+import base64
 import json
 import time
 import warnings
@@ -166,25 +167,51 @@ class MsalEntra:
         )
         return f"{self._authority}/v2.0/adminconsent?{query}"
 
+    async def try_credential(self, tenant_id: str | None) -> bool:
+        """
+        Ask for a token of the app's own, for no user: Microsoft gives one to whoever proves to be the app, and it opens nothing
+        (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow). Raises OperatorAlarm, Unclear.
+
+        That has to be asked of one tenant: the authority's, the managed identity's own, or `tenant_id`. False: none is known.
+        """
+
+        def acquire() -> dict[str, Any]:
+            tenant = _named_tenant(self._authority) or _tenant_of_identity(self._credential) or tenant_id
+            if tenant is None:
+                return {}
+            authority = f"{self._authority.rpartition('/')[0]}/{tenant}"
+            # Not from the HTTP cache of the others, where MSAL keeps refusals: it may have been put right just now.
+            application = self._application(msal.TokenCache(), authority=authority, http_cache={})
+            done: dict[str, Any] = application.acquire_token_for_client([GRAPH_SCOPE.format(".default")])
+            return done
+
+        result = await self._in_thread(acquire)
+        if result and "access_token" not in result:
+            raise refusal(result, signing_in=False)
+        return bool(result)
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def _application(self, cache: msal.TokenCache) -> msal.ConfidentialClientApplication:
+    def _application(
+        self, cache: msal.TokenCache, *, authority: str | None = None, http_cache: dict[str, object] | None = None
+    ) -> msal.ConfidentialClientApplication:
+        authority = authority or self._authority
         try:
             return msal.ConfidentialClientApplication(
                 self._client_id,
                 client_credential=self._credential,
-                authority=self._http.as_https(self._authority),
+                authority=self._http.as_https(authority),
                 client_capabilities=["CP1"],
                 token_cache=cache,
                 http_client=self._http,
-                http_cache=self._http_cache,
+                http_cache=self._http_cache if http_cache is None else http_cache,
                 # Discovery of the instance asks Microsoft's public cloud, whatever the authority is.
                 instance_discovery=False,
             )
         except ValueError as error:  # no endpoints are published there; in trouble it is MsalServiceError
-            raise OperatorAlarm(f"There is no sign-in at {self._authority}. Check ENTRA_AUTHORITY.") from error
+            raise OperatorAlarm(f"There is no sign-in at {authority}. Check ENTRA_AUTHORITY.") from error
 
     @staticmethod
     async def _in_thread(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -211,6 +238,21 @@ def federated_credential(managed_identity_client_id: str) -> Credential:
         return str(result["access_token"])
 
     return {"client_assertion": assertion}
+
+
+def _named_tenant(authority: str) -> str | None:
+    """The tenant that an authority names; None where it is for several."""
+    name = authority.rpartition("/")[2]
+    return None if name in ("organizations", "common", "consumers") else name
+
+
+def _tenant_of_identity(credential: Credential) -> str | None:
+    """The tenant of the managed identity, where the application has to be, too. Its token is ours, and only read."""
+    if isinstance(credential, str):
+        return None
+    payload = credential["client_assertion"]().split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return str(claims["tid"])
 
 
 def _leave_only(cache: msal.TokenCache, token: str, claims: str) -> None:

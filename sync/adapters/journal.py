@@ -11,6 +11,7 @@ The table `journal`: messages, threads and the feed of events, a partition for e
     batch|<id>                       a batch; its messages' ids begin alike, so that they stand together
     last                             a hint at the last number of the feed
     emptied                          up to which number retention has emptied the feed (journal_ageing)
+    attempts                         up to which number there are no attempts any more (journal_ageing)
 
 Events, threads and keys have a column with the user they are about, so that storage finds those of one user.
 

@@ -2,6 +2,7 @@
 What of the table `journal` grows old: found by age, and removed.
 
     emptied    up to which number the events of the feed have been emptied
+    attempts   up to which number they have no attempts any more
 
 Accounts are not listed anywhere: the first row behind the last key that an account can have is the next account's. That is one
 request for each account and day, where a list would be one more write, and one more truth, with each account's first row.
@@ -10,12 +11,14 @@ request for each account and day, where a list would be one more write, and one 
 import asyncio
 import itertools
 from datetime import datetime
+from typing import Literal
 
 from sync.adapters.journal_rows import batch_row, end_of, row_of
 from sync.adapters.rows import value_of
 from sync.adapters.tables import Table
 from sync.domain.batch import Batch
 from sync.domain.message import Message
+from sync.domain.retention import Mark
 
 #: Messages that are looked at in one go.
 PAGE = 200
@@ -57,11 +60,12 @@ class AgeingRows:
         for some in itertools.batched(keys, DELETES_AT_ONCE, strict=False):
             await asyncio.gather(*(self._table.delete(account_id, key) for key in some))
 
-    async def emptied_to(self, account_id: str) -> int:
-        """Up to which number all events of the feed have been emptied, as far as that was kept."""
-        found = await self._table.get(account_id, "emptied")
-        return int(found[0]["sequence"]) if found else 0
+    async def mark(self, account_id: str, kind: Literal["emptied", "attempts"]) -> Mark:
+        """How far the account's feed is done with; a new mark where that was not kept yet."""
+        found = await self._table.get(account_id, kind)
+        return Mark(account_id, kind, int(found[0]["sequence"]), found[1]) if found else Mark(account_id, kind)
 
-    async def keep_emptied_to(self, account_id: str, sequence: int) -> None:
-        """Keep that all events up to this number have been emptied."""
-        await self._table.upsert(row_of(account_id, "emptied", sequence=sequence))
+    async def save_mark(self, mark: Mark) -> None:
+        """Insert it (no version) or replace the version read; raises Conflict."""
+        row = row_of(mark.account_id, mark.kind, sequence=mark.sequence)
+        await (self._table.insert(row) if mark.version is None else self._table.replace(row, mark.version))

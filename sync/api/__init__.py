@@ -44,6 +44,7 @@ from sync.api.requests import (
     sequence_after,
     settings_token,
     user_of,
+    wants_checks,
     wants_erase,
     wants_messages,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "threads_json",
     "user_of",
     "validation",
+    "wants_checks",
     "wants_erase",
     "wants_messages",
     "webhook_json",

@@ -12,6 +12,7 @@ import azure.functions as func
 from sync.domain import errors
 from sync.domain.batch import Batch
 from sync.domain.body import Body
+from sync.domain.check import Check
 from sync.domain.connection import Connection, Erased
 from sync.domain.event import Answer, Event, Json, problem_json, rfc3339, whole_message_json
 from sync.domain.explanation import Explanation
@@ -244,7 +245,9 @@ def deleted_json(connection: Connection) -> Json:
     return {"connection_id": connection.connection_id, "erased": asdict(connection.erased or Erased())}
 
 
-def status_json(waiting: Mapping[str, int], connections: Mapping[str, int], poison: Sequence[Poisoned]) -> Json:
+def status_json(
+    waiting: Mapping[str, int], connections: Mapping[str, int], poison: Sequence[Poisoned], checks: Sequence[Check]
+) -> Json:
     """How the app is doing."""
     queues = {
         name: {"waiting": count, "poison": waiting.get(f"{name}-poison", 0)}
@@ -255,7 +258,8 @@ def status_json(waiting: Mapping[str, int], connections: Mapping[str, int], pois
         {"queue": p.queue, "job": dict(p.job), "since": rfc3339(p.since), "reason": p.reason, "tries": p.tries}
         for p in poison
     ]
-    return {"queues": queues, "connections": dict(connections), "poison": shown}
+    checked = [{"name": c.name, "ok": c.ok, "detail": c.detail, "what_to_do": c.what_to_do or None} for c in checks]
+    return {"checks": checked, "queues": queues, "connections": dict(connections), "poison": shown}
 
 
 def put_back_json(counts: Mapping[str, int]) -> Json:

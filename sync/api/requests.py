@@ -89,9 +89,14 @@ def wants_messages(req: func.HttpRequest) -> bool:
     return _yes(req, "messages", "")
 
 
-def _yes(req: func.HttpRequest, name: str, nothing: str) -> bool:
-    """A yes or no of the query, by default no. Anything but true and false is refused."""
-    text = req.params.get(name, "false")
+def wants_checks(req: func.HttpRequest) -> bool:
+    """The `checks` of the status, by default yes: whether what the app needs is to be tried, too."""
+    return _yes(req, "checks", "", default="true")
+
+
+def _yes(req: func.HttpRequest, name: str, nothing: str, *, default: str = "false") -> bool:
+    """A yes or no of the query. Anything but true and false is refused."""
+    text = req.params.get(name, default)
     if text not in ("true", "false"):
         raise errors.InvalidRequest(
             f"{name} is true or false. {nothing}".strip(), errors=[{"field": name, "message": text[:40]}]

@@ -4,6 +4,7 @@ What the CRM is told: one event, its place in the feed, and how its delivery sta
 Shapes are the contract (`data.message`, `data.connection`); everything here makes plain JSON values.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -31,8 +32,11 @@ Delivery = Literal["pending", "delivered", "undelivered", "erased"]
 
 #: Of an answer, what is kept with the attempt.
 MAX_ANSWER_BYTES = 1024
-#: Attempts kept with the event, the newest.
-MAX_ATTEMPTS_KEPT = 20
+#: How long an attempt is kept.
+ATTEMPT_LIFE = timedelta(days=30)
+#: Attempts are kept in their event's row, which holds 512 Ki characters, escaped, a third of it for what the event tells. Within
+#: this there is room for some 150 attempts with a whole kilobyte of answer each, and for more than a thousand without.
+MAX_ATTEMPTS_CHARS = 200_000
 
 
 @dataclass(frozen=True)
@@ -112,15 +116,37 @@ class Event:
 
 
 def attempted(event: Event, attempt: Attempt, delivery: Delivery, due_at: datetime | None, reason: str = "") -> Event:
-    """The event after a try to deliver it; `reason`: why there will be no other."""
+    """
+    The event after a try to deliver it; `reason`: why there will be no other.
+
+    Attempts that are too old go now. So do the oldest where all have no room in the event's row.
+    """
+    event = without_old_attempts(event, attempt.at)
     return replace(
         event,
         delivery=delivery,
         due_at=due_at,
         reason=reason,
-        attempts=(*event.attempts, attempt)[-MAX_ATTEMPTS_KEPT:],
+        attempts=_newest((*event.attempts, attempt)),
         attempt_count=event.attempt_count + 1,
     )
+
+
+def without_old_attempts(event: Event, now: datetime) -> Event:
+    """The event with those of its attempts that are kept until now."""
+    return replace(event, attempts=tuple(attempt for attempt in event.attempts if now - attempt.at < ATTEMPT_LIFE))
+
+
+def _newest(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """As many of them as there is room for, the newest one always."""
+    room = MAX_ATTEMPTS_CHARS
+    for place in range(len(attempts) - 1, -1, -1):
+        attempt = attempts[place]
+        # The names of the fields, a time and two numbers take less than 150 characters.
+        room -= 150 + len(json.dumps(attempt.answer)) + len(json.dumps(attempt.error))
+        if room < 0 and place < len(attempts) - 1:
+            return attempts[place + 1 :]
+    return attempts
 
 
 def attempted_anew(event: Event) -> Event:

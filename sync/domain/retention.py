@@ -4,6 +4,7 @@ How long things are kept. Mail goes when the operator says so (`RETENTION_DAYS`)
     message    older than the retention, and final; an email of a batch together with all others of it, which share body and files
     thread     once its messages are gone and its connection has ended: as long as that lives, a late answer needs it
     event      what it told goes with the mail, its place in the feed stays; what the CRM never got is kept for 30 days at least
+    attempt    of a delivery, after 30 days
     batch      once finished and older than the retention, or than 30 days without one
     sign-in    a day after its time is over, unless its user still waits for an administrator
     pace       once none of its tickets counts any more
@@ -13,11 +14,12 @@ is not taken for new.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
 from sync.domain.batch import Batch
-from sync.domain.event import Event
+from sync.domain.event import ATTEMPT_LIFE, Event
 from sync.domain.message import Message, Thread
 from sync.domain.pace import Pace
 from sync.domain.sign_in import LastSignIn, SignIn
@@ -27,6 +29,20 @@ BATCH_LIFE = timedelta(days=30)
 #: What the CRM did not take, however short the retention is: time to mend a receiver and ask for it again.
 UNDELIVERED_LIFE = timedelta(days=30)
 SIGN_IN_LIFE = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """
+    Up to which number of its feed an account is done with: so far all events were emptied, or have no attempts any more.
+
+    `version` is the stored row's etag.
+    """
+
+    account_id: str
+    kind: Literal["emptied", "attempts"]
+    sequence: int = 0
+    version: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,16 @@ class Retention:
     def _old(self, at: datetime, now: datetime) -> bool:
         before = self.mail_before(now)
         return before is not None and at < before
+
+
+def attempts_may_be_old(event: Event, now: datetime) -> bool:
+    """Whether it is old enough to have attempts that are not kept any longer."""
+    return now - event.occurred_at >= ATTEMPT_LIFE
+
+
+def attempts_are_over(event: Event, now: datetime) -> bool:
+    """Whether no attempt is left that is kept, and none will come by itself."""
+    return event.delivery != "pending" and all(now - attempt.at >= ATTEMPT_LIFE for attempt in event.attempts)
 
 
 def sign_in_goes(sign_in: SignIn, last: LastSignIn | None, now: datetime) -> bool:

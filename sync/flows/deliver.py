@@ -1,13 +1,15 @@
 """Telling the CRM: an event gets its place in the feed, then is pushed until the CRM has taken it or the schedule ends."""
 
+import contextlib
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sync.domain.errors import Conflict, NotFound
 from sync.domain.event import Answer, Attempt, Event, NewEvent, attempted, attempted_anew, given_up
 from sync.domain.ids import sequence_of
 from sync.domain.message import Message
+from sync.domain.retention import attempts_may_be_old
 from sync.domain.retry import LOST_AFTER, GiveUp, after_failed_delivery
 from sync.domain.webhook import SWITCHED_OFF, Undelivered
 from sync.flows.ports import Clock, Crm, Dice, Journal, Webhooks, Work
@@ -90,8 +92,9 @@ class Deliver:
     async def _record(self, job: DeliverEvent, event: Event, attempt: Attempt, answer: Answer) -> None:
         """Keep how the try went, and see to the next."""
         if answer.accepted:
-            if await self._save(job, attempted(event, attempt, "delivered", None)):
-                await self.work.done(job)
+            delivered = attempted(event, attempt, "delivered", None)
+            if await self._save(job, delivered):
+                await self._over(job, delivered)
             return
         now = self.clock()
         next_step = after_failed_delivery(
@@ -146,6 +149,18 @@ class Deliver:
             return False
         return True
 
+    async def _look_again(self, event: Event) -> None:
+        """
+        An event this old may have been passed by the look for attempts that are too old: it comes back to this one.
+
+        The mark is saved also where it need not move: a look that is just passing the event meets another version then.
+        """
+        while attempts_may_be_old(event, self.clock()):
+            mark = await self.journal.mark(event.account_id, "attempts")
+            with contextlib.suppress(Conflict):
+                await self.journal.save_mark(replace(mark, sequence=min(mark.sequence, event.sequence - 1)))
+                return
+
     async def _over(self, job: DeliverEvent, event: Event | None) -> None:
         """
         There is nothing to deliver, or not any more by itself: then it is listed, so that it can come back.
@@ -153,6 +168,8 @@ class Deliver:
         The promise goes last: until then a wake-up comes here again.
         """
         sequence = sequence_of(job.event_id)
+        if event is not None and event.attempts:
+            await self._look_again(event)
         if event is not None and event.delivery == "undelivered":
             listed = Undelivered(event.account_id, event.sequence, event.event_id, self.clock())
             await self.webhooks.list_undelivered(listed)

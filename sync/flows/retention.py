@@ -4,6 +4,7 @@ Once a day: what was kept long enough is removed (domain/retention says what), a
     messages     a message's body and files first, then, in bulk, what leads to all of its emails, then its row
     batches      whose emails are gone, or which nobody asks for any more
     events       what they told; each keeps its number, so that a CRM that is behind sees what it missed
+    attempts     of deliveries, with what the receiver answered
     threads      that no message is left of, and no live connection holds; with the last of a connection, its anchors
     keys         of requests that nobody repeats any more
     sign_ins     and then `paces`: of all accounts together
@@ -13,6 +14,7 @@ again, wherever it was cut short. A run stops between two pages once it took `PA
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections import Counter
@@ -26,7 +28,7 @@ from sync.domain import retention as rule
 from sync.domain.errors import Conflict
 from sync.domain.event import Event
 from sync.domain.message import Attachment, Message
-from sync.domain.retention import Retention
+from sync.domain.retention import Mark, Retention
 from sync.domain.retry import LOST_AFTER
 from sync.flows.ports import Anchors, Clock, Connections, Content, Journal, Paces, SignIns, Work
 from sync.jobs import DeliverEvent, RemoveOld
@@ -38,7 +40,7 @@ PATIENCE = timedelta(minutes=3)
 PAGE = 100
 #: Rows or blobs that are removed at the same time.
 AT_ONCE = 16
-STAGES_OF_ACCOUNT = ("messages", "batches", "events", "threads", "keys")
+STAGES_OF_ACCOUNT = ("messages", "batches", "events", "attempts", "threads", "keys")
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class RemovingOld:
             "messages": self._messages,
             "batches": self._batches,
             "events": self._events,
+            "attempts": self._attempts,
             "threads": self._threads,
             "keys": self._keys,
         }[at.stage]
@@ -159,17 +162,42 @@ class RemovingOld:
         before = self.rule.mail_before(now)
         if before is None:
             return ""
-        emptied_to = await self.journal.emptied_to(account_id)
-        after = int(place) if place else emptied_to
+        mark = await self.journal.mark(account_id, "emptied")
+        after = int(place) if place else mark.sequence
         found = await self.journal.events(account_id, after, PAGE)
         old = list(itertools.takewhile(lambda event: event.occurred_at < before, found))
         going = [event for event in old if self.rule.event_goes(event, now)]
         for some in itertools.batched(going, AT_ONCE, strict=False):
             await asyncio.gather(*(self._empty(event) for event in some))
         done = list(itertools.takewhile(lambda event: self.rule.event_goes(event, now), old))
-        if done and after == emptied_to:
-            await self.journal.keep_emptied_to(account_id, done[-1].sequence)
+        if done and after == mark.sequence:
+            await self._move(mark, done[-1].sequence)
         return str(old[-1].sequence) if len(old) == PAGE else ""
+
+    async def _attempts(self, account_id: str, place: str) -> str:
+        now = self.clock()
+        mark = await self.journal.mark(account_id, "attempts")
+        after = int(place) if place else mark.sequence
+        found = await self.journal.events(account_id, after, PAGE)
+        old = list(itertools.takewhile(lambda event: rule.attempts_may_be_old(event, now), found))
+        for some in itertools.batched(old, AT_ONCE, strict=False):
+            await asyncio.gather(*(self._forget_attempts(event) for event in some))
+        done = list(itertools.takewhile(lambda event: rule.attempts_are_over(event, now), old))
+        if done and after == mark.sequence:
+            await self._move(mark, done[-1].sequence)
+        return str(old[-1].sequence) if len(old) == PAGE else ""
+
+    async def _move(self, mark: Mark, sequence: int) -> None:
+        """Move the mark on, unless it was moved meanwhile: back, because an old event was delivered again, or by another run."""
+        with contextlib.suppress(Conflict):
+            await self.journal.save_mark(replace(mark, sequence=sequence))
+
+    async def _forget_attempts(self, event: Event) -> None:
+        """Take the attempts that are too old out of an event."""
+        kept = event_rule.without_old_attempts(event, self.clock())
+        if kept != event:
+            with contextlib.suppress(Conflict):  # it is being delivered, and they go with that
+                await self.journal.save_event(kept)
 
     async def _empty(self, event: Event) -> None:
         """Take what it told out of an event, and end its delivery."""

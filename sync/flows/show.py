@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from sync.domain.body import Body
 from sync.domain.connection import Connection
 from sync.domain.errors import NotFound
-from sync.domain.event import Event
+from sync.domain.event import Event, without_old_attempts
 from sync.domain.failure import Poisoned
 from sync.domain.ids import message_of_attachment, message_that_begins
 from sync.domain.message import Attachment, Message, Thread
 from sync.domain.sign_in import SignInEnd
 from sync.flows.batches import Batches
 from sync.flows.poison import Poisons
-from sync.flows.ports import Connections, Content, Journal, Work
+from sync.flows.ports import Clock, Connections, Content, Journal, Work
 from sync.flows.sign_in_end import SignInEnds
 
 
@@ -28,6 +28,7 @@ class Show:
     work: Work
     batches: Batches
     poisons: Poisons
+    clock: Clock
 
     async def connection(self, account_id: str, user_id: str) -> tuple[Connection | None, SignInEnd | None]:
         """The user's connection with its number of threads, if there ever was one; and what became of the last sign-in else."""
@@ -86,11 +87,11 @@ class Show:
         return attachment, await self.content.file(attachment.blob)
 
     async def event(self, account_id: str, event_id: str) -> Event:
-        """An event with its delivery attempts."""
+        """An event with its delivery attempts, as far as they are kept."""
         event = await self.journal.event(account_id, event_id)
         if event is None:
             raise NotFound
-        return event
+        return without_old_attempts(event, self.clock())
 
     async def events(self, account_id: str, after: int, limit: int) -> tuple[list[Event], bool]:
         """A piece of the feed, and whether there is more."""

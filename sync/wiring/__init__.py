@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sync.flows.bulk import Bulk
     from sync.flows.cancel import Cancel
     from sync.flows.catch_up import CatchingUp
+    from sync.flows.checks import Checks
     from sync.flows.connect import Connect
     from sync.flows.deliver import Deliver
     from sync.flows.disconnect import Disconnect
@@ -322,7 +323,33 @@ class Wiring(Adapters):
         from sync.flows.show import Show
 
         return Show(
-            self._connections, self.sign_in_ends, self._journal, self._content, self._work, self.batches, self.poisons
+            connections=self._connections,
+            ends=self.sign_in_ends,
+            journal=self._journal,
+            content=self._content,
+            work=self._work,
+            batches=self.batches,
+            poisons=self.poisons,
+            clock=now,
+        )
+
+    @cached_property
+    def checks(self) -> "Checks":
+        """Whether everything that the app needs is there."""
+        from sync.flows.checks import Checks
+
+        return Checks(
+            work=self._work,
+            content=self._content,
+            connections=self._connections,
+            entra=self._entra,
+            web=self._web,
+            endpoint=self.endpoint,
+            clock=now,
+            new_secret=new_secret,
+            unresolved=self.settings.unresolved_references,
+            graph_base_url=self.settings.graph_base_url,
+            public_base_url=self.settings.public_base_url,
         )
 
     @cached_property

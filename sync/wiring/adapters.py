@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from sync.settings import Settings
 from sync.wiring.watching import Watching
 
-#: How blob and queue clients repeat a call that failed for a moment: within about 1, 3 and 5 s. By default
-#: they wait 15 s and more, which neither the CRM nor a function should; what fails for longer is repeated by the queue.
-STORAGE_RETRIES = {"retry_total": 3, "initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
+#: How blob and queue clients repeat a call that failed for a moment: three times, each 1 to 3 s later (the backoff, 1 s more by
+#: the base, up to 1 s more or less by chance). By default they wait 18 s at first, and then longer, which neither the CRM nor a
+#: function should; what fails for longer is repeated by the queue.
+STORAGE_RETRIES = {"retry_total": 3, "initial_backoff": 1, "increment_base": 1, "random_jitter_range": 1}
 
 if TYPE_CHECKING:
     import httpx
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from sync.adapters.smtp import ProviderSmtp
     from sync.adapters.tables import Tables
     from sync.adapters.tokens import SealedTokens
+    from sync.adapters.web import PlainWeb
     from sync.adapters.webhooks import WebhooksTable
     from sync.domain.event import Answer, Event, NewEvent
     from sync.domain.message import Message
@@ -119,6 +121,13 @@ class Adapters:
         return AiohttpTransport(trust_env=False)
 
     @cached_property
+    def _http(self) -> "httpx.AsyncClient":
+        """For what is neither Graph's mail nor the CRM's webhook; not watched."""
+        from httpx_aiohttp import HttpxAiohttpClient
+
+        return HttpxAiohttpClient(trust_env=False, transport=self._transport)
+
+    @cached_property
     def _graph_http(self) -> "httpx.AsyncClient":
         from httpx_aiohttp import HttpxAiohttpClient
 
@@ -135,6 +144,12 @@ class Adapters:
         from sync.adapters.watched_http import CrmTransport
 
         return HttpxAiohttpClient(trust_env=False, transport=CrmTransport(self._transport, self.watching.spans))
+
+    @cached_property
+    def _web(self) -> "PlainWeb":
+        from sync.adapters.web import PlainWeb
+
+        return PlainWeb(self._http)
 
     @cached_property
     def _sealing(self) -> "AesGcmSealing":

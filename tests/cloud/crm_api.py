@@ -147,9 +147,9 @@ class CrmApi:
         """200 how the receiver answered a test event."""
         return await self._http.post("/v1/webhook/test")
 
-    async def status(self) -> httpx.Response:
-        """200 the counts of queues, poison messages and connections, of all accounts."""
-        return await self._http.get("/v1/status")
+    async def status(self, *, checks: bool = False) -> httpx.Response:
+        """200 the counts of queues, poison messages and connections, of all accounts; and the checks, which send a test event."""
+        return await self._http.get("/v1/status", params={} if checks else {"checks": "false"})
 
     async def replay_poison(self, queue: str | None = None) -> httpx.Response:
         """200 `{replayed, queues}`: how many messages of poison queues (of this queue) were put back."""

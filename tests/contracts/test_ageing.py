@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 
 from sync.domain.body import Body
-from sync.domain.errors import NotFound
+from sync.domain.errors import Conflict, NotFound
 from sync.domain.ids import mailbox_key
 from sync.domain.message import Message
 from sync.domain.pace import Pace, given
+from sync.domain.retention import Mark
 from sync.domain.sign_in import LastSignIn, SignIn, Step
 from sync.flows.ports import Journal
 from tests.contracts import values
@@ -104,14 +106,23 @@ async def test_keys_go_once_their_time_is_over(journal: Journal) -> None:
     assert await journal.accepted("other", "old") is not None
 
 
-async def test_how_far_the_feed_is_emptied_is_kept(journal: Journal) -> None:
-    """For each account by itself; it is no event."""
-    assert await journal.emptied_to(ACCOUNT) == 0
+@pytest.mark.parametrize("kind", ["emptied", "attempts"])
+async def test_how_far_the_feed_is_done_with_is_kept(journal: Journal, kind: Literal["emptied", "attempts"]) -> None:
+    """For each account and kind by itself; it is no event; who has an old version of it changes nothing."""
+    first = await journal.mark(ACCOUNT, kind)
+    assert (first, first.version) == (Mark(ACCOUNT, kind, 0), None)
     await journal.append(values.new_event("1"))
-    await journal.keep_emptied_to(ACCOUNT, 1)
-    await journal.keep_emptied_to(ACCOUNT, 7)
-    assert await journal.emptied_to(ACCOUNT) == 7
-    assert await journal.emptied_to("other") == 0
+    await journal.save_mark(replace(first, sequence=1))
+    with pytest.raises(Conflict):
+        await journal.save_mark(replace(first, sequence=9))
+    read = await journal.mark(ACCOUNT, kind)
+    await journal.save_mark(read)
+    with pytest.raises(Conflict):
+        await journal.save_mark(replace(read, sequence=9))
+    await journal.save_mark(replace(await journal.mark(ACCOUNT, kind), sequence=7))
+    assert (await journal.mark(ACCOUNT, kind)).sequence == 7
+    assert (await journal.mark("other", kind)).sequence == 0
+    assert (await journal.mark(ACCOUNT, "attempts" if kind == "emptied" else "emptied")).sequence == 0
     assert [event.sequence for event in await journal.events(ACCOUNT, 0, 10)] == [1]
 
 

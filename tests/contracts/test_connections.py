@@ -187,6 +187,16 @@ async def test_how_connections_stand_is_counted(stores: Stores) -> None:
     assert (await connections.standing(NOW + timedelta(hours=10)))[1] == 2
 
 
+async def test_a_tenant_that_has_the_app_is_found(stores: Stores) -> None:
+    """That of a mailbox that is connected now; there may be none."""
+    connections = stores.connections()
+    assert await connections.a_tenant() is None
+    ended = await connections.save(connection("con_0", "u0", state=State.DISCONNECTED))
+    assert await connections.a_tenant() is None
+    await connections.save(connection("con_1", "u1", state=State.CONNECTED))
+    assert await connections.a_tenant() == ended.mailbox.tenant_id
+
+
 async def test_a_sign_in_is_saved_once_per_version(stores: Stores) -> None:
     """What decides who redeems: of many that go from the same step, one does."""
     sign_ins = stores.sign_ins()

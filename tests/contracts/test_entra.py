@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import closing
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,7 +14,17 @@ from sync.domain.errors import Declined, OperatorAlarm, ReconnectNeeded, SyncErr
 from sync.domain.sign_in import refused_because
 from sync.flows.connect import REQUIRED_SCOPES
 from tests.cloud.server import Server
-from tests.contracts.entra_stages import CALLBACK, CAS, DANA, EmulatedStage, EntraStage, FakeStage, emulated
+from tests.contracts.entra_stages import (
+    CALLBACK,
+    CAS,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    DANA,
+    EmulatedStage,
+    EntraStage,
+    FakeStage,
+    emulated,
+)
 
 #: As Graph asks for a token that is newer than a revocation.
 CLAIMS = '{"access_token": {"nbf": {"essential": true, "value": "1726258122"}}}'
@@ -306,3 +317,50 @@ async def test_an_answer_that_is_not_microsofts_is_unclear(msal: EmulatedStage) 
                     await asked
     finally:
         await proxy.stop()
+
+
+async def test_the_credential_can_be_tried_once_an_organisation_is_known(stage: EntraStage) -> None:
+    """Before, nobody can say; afterwards Microsoft gives the app a token of its own."""
+    assert await stage.entra.try_credential(None) is False
+    url, flow = await stage.entra.begin(state="abc.state", login_hint=DANA)
+    grant = await stage.entra.redeem(flow, await stage.signed_in(url, DANA))
+    assert await stage.entra.try_credential(grant.tenant_id) is True
+
+
+@pytest.mark.parametrize("state", ["wrong", "expired"])
+async def test_a_credential_that_is_refused_is_the_operators(
+    msal: EmulatedStage, state: Literal["wrong", "expired"]
+) -> None:
+    """At once, and at once no more when it has been put right: no refusal is answered from a cache."""
+    tenant = (await msal.granted()).tenant_id
+    await msal.lab("/client-secret", {"state": state})
+    for _ in range(2):
+        with pytest.raises(OperatorAlarm, match="invalid_client"):
+            await msal.entra.try_credential(tenant)
+    await msal.lab("/client-secret", {"state": "good"})
+    assert await msal.entra.try_credential(tenant) is True
+
+
+async def test_an_authority_of_one_organisation_is_asked_there(msal: EmulatedStage) -> None:
+    """Nobody has to have connected before."""
+    authority = f"{msal.emulator.url}/{(await msal.granted()).tenant_id}"
+    with closing(MsalEntra(authority, CLIENT_ID, CLIENT_SECRET, CALLBACK)) as entra:
+        assert await entra.try_credential(None) is True
+    with (
+        closing(MsalEntra(authority, CLIENT_ID, "other", CALLBACK)) as entra,
+        pytest.raises(OperatorAlarm, match="7000215"),
+    ):
+        await entra.try_credential(None)
+
+
+@pytest.mark.parametrize(("principal", "trusted"), [("principal-1", True), ("principal-2", False)])
+async def test_a_managed_identity_knows_its_organisation(msal: EmulatedStage, principal: str, trusted: bool) -> None:
+    """So that a deployment without a secret is tried before anybody has connected."""
+    msal.emulator.register_app(CLIENT_ID, CLIENT_SECRET, [CALLBACK], managed_identity="principal-1")
+    credential = {"client_assertion": lambda: msal.emulator.managed_identity_token(principal)}
+    with closing(MsalEntra(f"{msal.emulator.url}/organizations", CLIENT_ID, credential, CALLBACK)) as entra:
+        if trusted:
+            assert await entra.try_credential(None) is True
+        else:
+            with pytest.raises(OperatorAlarm, match="AADSTS"):
+                await entra.try_credential(None)

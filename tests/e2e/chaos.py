@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import httpx
@@ -101,8 +101,10 @@ class Person:
         self.began_at[internet_message_id] = time.time()
 
 
-async def everybody_acts(people: list[Person], scale: Scale, kill: Callable[[], "asyncio.Future[None]"]) -> None:
-    """All deeds of all people, side by side; the worker is killed in even distances between them."""
+async def everybody_acts(
+    people: list[Person], scale: Scale, kill: Callable[[], Awaitable[None]], tell: Callable[[str], None]
+) -> None:
+    """All deeds of all people, side by side; the worker is killed in even distances between them. `tell` hears of each tenth."""
     deeds = scale.mailboxes * scale.deeds
     kill_at = {deeds * (n + 1) // (scale.kills + 1) for n in range(scale.kills)}
     done = 0
@@ -112,6 +114,8 @@ async def everybody_acts(people: list[Person], scale: Scale, kill: Callable[[], 
         for _ in range(scale.deeds):
             await person.act()
             done += 1
+            if done * 10 % deeds < 10:
+                tell(f"{done} of {deeds} deeds")
             if done in kill_at:
                 await kill()
 

@@ -47,7 +47,7 @@ def runs() -> list[Run]:
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_nothing_is_lost_and_nothing_told_twice(seed: int, runs: list[Run], http: httpx.AsyncClient) -> None:
     """Every message of a thread reaches the CRM once, every send leaves one email and has ended, whatever failed."""
-    print(f"chaos with seed {seed}: CHAOS_SEEDS={seed} replays it")  # noqa: T201 (shown where the test fails, and by make soak)
+    tell(f"chaos with seed {seed}: CHAOS_SEEDS={seed} replays it")
     plan = FaultPlan(seed, tuple(FaultRule(RATE, neighbour) for neighbour in NEIGHBOURS), hang_s=1.0, slow_s=0.5)
     settings = {
         # After a failure the host shows a message again after 30 s; the run does not wait that long.
@@ -67,6 +67,11 @@ async def test_nothing_is_lost_and_nothing_told_twice(seed: int, runs: list[Run]
     assert run.notifications >= SCALE.notifications
     assert run.kills == SCALE.kills
     assert set(NEIGHBOURS) <= {name for name, kinds in run.faults.items() if kinds}
+
+
+def tell(news: str) -> None:
+    """How far it is: shown by make soak, and where the test fails."""
+    print(f"{time.strftime('%H:%M:%S')}  {news}", flush=True)  # noqa: T201
 
 
 async def _connected(cloud: LocalCloud, http: httpx.AsyncClient, clients: AsyncExitStack, seed: int) -> list[Person]:
@@ -93,7 +98,7 @@ async def _played(cloud: LocalCloud, http: httpx.AsyncClient, people: list[Perso
     (await http.post(notifications, json=TROUBLED_NOTIFICATIONS | {"seed": seed})).raise_for_status()
     run.began_at = time.time()
     cloud.faults.on()
-    await everybody_acts(people, SCALE, kill)
+    await everybody_acts(people, SCALE, kill, tell)
 
     async def everything() -> Findings:
         seen = await asyncio.gather(*map(look, people))
@@ -105,10 +110,12 @@ async def _played(cloud: LocalCloud, http: httpx.AsyncClient, people: list[Perso
 
     async def ended() -> bool:
         now = await everything()
+        tell(f"{len(now.missing)} still to come, {len(now.wrong)} wrong")
         return bool(now.wrong or not now.missing)
 
     accounts = [person.user.account_id for person in people]
     async with Settling(cloud, http) as settling:
+        tell("nobody does anything more; what is left is worked off, among faults")
         await settling.rest()
         run.calm_at = time.time()
         cloud.faults.off()

@@ -97,3 +97,9 @@ class FakeConnections:
                 and connection.subscription.expires_at < ends_before
             ]
             return {state.value: counts[state] for state in rule.State}, len(ending)
+
+    async def a_tenant(self) -> str | None:
+        """The tenant of some connected mailbox; None: there is none."""
+        async with self._faults.at("connections.a_tenant"):
+            tenants = [c.mailbox.tenant_id for c in self._current if c.state is rule.State.CONNECTED]
+            return tenants[0] if tenants else None

@@ -55,6 +55,11 @@ class FakeEntra:
         """Where an administrator can consent for everybody of their organisation."""
         return f"{ROOT}/adminconsent?{urlencode({'state': state})}"
 
+    async def try_credential(self, tenant_id: str | None) -> bool:
+        """Whether Microsoft knows the app by its credential; False: no tenant is known to ask in."""
+        async with self._faults.at("entra.try_credential"):
+            return tenant_id is not None
+
     def sign_in(self, url: str, email: str, decision: Literal["accept", "decline"] = "accept") -> dict[str, str]:
         """A person at the page of this address: what Microsoft's redirect then brings back."""
         asked = parse_qs(urlsplit(url).query)

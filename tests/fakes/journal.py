@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection
 from datetime import datetime
+from typing import Literal
 
 from sync.domain import ids
 from sync.domain.batch import Batch
@@ -10,6 +11,7 @@ from sync.domain.errors import Conflict
 from sync.domain.event import Event, NewEvent, about
 from sync.domain.message import Message, Thread
 from sync.domain.outgoing import AcceptedSend
+from sync.domain.retention import Mark
 from tests.fakes.faults import Faults
 from tests.fakes.versioned import VersionedRows
 
@@ -21,7 +23,7 @@ class FakeJournal:
         self._faults = faults
         self._accepted: dict[tuple[str, str], AcceptedSend] = {}
         self._expires: dict[tuple[str, str], datetime] = {}
-        self._emptied: defaultdict[str, int] = defaultdict(int)
+        self._marks: VersionedRows[tuple[str, str], Mark] = VersionedRows()
         self._batches: VersionedRows[tuple[str, str], Batch] = VersionedRows()
         self._messages: VersionedRows[tuple[str, str], Message] = VersionedRows()
         self._threads: VersionedRows[tuple[str, str], Thread] = VersionedRows()
@@ -263,12 +265,13 @@ class FakeJournal:
                 if key[0] == account_id and expires_at < now:
                     del self._expires[key], self._accepted[key]
 
-    async def emptied_to(self, account_id: str) -> int:
-        """Up to which number all events of the feed have been emptied, as far as that was kept."""
-        async with self._faults.at("journal.emptied_to"):
-            return self._emptied[account_id]
+    async def mark(self, account_id: str, kind: Literal["emptied", "attempts"]) -> Mark:
+        """How far the account's feed is done with; a new mark where that was not kept yet."""
+        async with self._faults.at("journal.mark"):
+            return self._marks.get((account_id, kind)) or Mark(account_id, kind)
 
-    async def keep_emptied_to(self, account_id: str, sequence: int) -> None:
-        """Keep that all events up to this number have been emptied."""
-        async with self._faults.at("journal.keep_emptied_to"):
-            self._emptied[account_id] = sequence
+    async def save_mark(self, mark: Mark) -> None:
+        """Insert it (no version) or replace the version read; raises Conflict."""
+        async with self._faults.at("journal.save_mark"):
+            key = (mark.account_id, mark.kind)
+            _ = self._marks.insert(key, mark) if mark.version is None else self._marks.replace(key, mark)

@@ -1,12 +1,14 @@
-"""What holds for every unit test: no sockets, and no time limit for a single example on a busy machine."""
+"""What holds for every unit test: no sockets, and no limit to the time that an example takes on a busy machine."""
 
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from pytest_socket import disable_socket, enable_socket
 
-settings.register_profile("unit", deadline=None)
+settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+#: What `make check` plays: less of what is dealt by chance, so that it takes seconds.
+settings.register_profile("quick", settings.get_profile("unit"), max_examples=10)
 settings.load_profile("unit")
 
 

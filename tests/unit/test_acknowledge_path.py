@@ -66,6 +66,7 @@ def test_acknowledging_imports_nothing_heavy(program: str) -> None:
     assert azure == {"azure.functions"}
 
 
+@pytest.mark.long
 def test_the_look_is_sharp() -> None:
     """A heavy import would be seen."""
     imported = imported_after("import azure.storage.queue")

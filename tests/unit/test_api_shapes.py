@@ -6,6 +6,7 @@ import pytest
 
 from sync import api
 from sync.domain.body import Body
+from sync.domain.check import Check
 from sync.domain.connection import Erased, State, disconnected, erased
 from sync.domain.errors import NotFound
 from sync.domain.event import Answer, Attempt, given_up, rfc3339, webhook_test
@@ -159,10 +160,18 @@ def test_an_event_with_its_delivery() -> None:
 
 
 def test_how_the_app_is_doing() -> None:
-    """Each queue with what waits and what is poisoned, and the connections by their states."""
+    """What it can reach, each queue with what waits and what is poisoned, and the connections by their states."""
     waiting = {"mail-sends": 2, "mail-sends-poison": 1, "mail-changes": 0}
     poison = [Poisoned("mail-sends", {"account_id": "acme", "message_id": "msg_1"}, NOW, "KeyError at a.py:1", 5)]
-    assert api.status_json(waiting, {"connected": 3}, poison) == {
+    checks = [
+        Check("graph", ok=True, detail="Microsoft Graph answers."),
+        Check("storage", ok=False, detail="No.", what_to_do="Do."),
+    ]
+    assert api.status_json(waiting, {"connected": 3}, poison, checks) == {
+        "checks": [
+            {"name": "graph", "ok": True, "detail": "Microsoft Graph answers.", "what_to_do": None},
+            {"name": "storage", "ok": False, "detail": "No.", "what_to_do": "Do."},
+        ],
         "queues": {"mail-sends": {"waiting": 2, "poison": 1}, "mail-changes": {"waiting": 0, "poison": 0}},
         "connections": {"connected": 3},
         "poison": [

@@ -145,6 +145,7 @@ def test_an_email_that_comes_back_whole_is_read_as_far_as_it_counts() -> None:
     assert failed_in(mime) == [(ADA, "5.1.1")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "mime",
     [

@@ -43,8 +43,8 @@ EMAILS = st.builds(
 
 
 def lines(text: str) -> list[str]:
-    """The lines of a text, however they end; without the last line break."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    """The lines of a text, however they end; without empty ones at its end, which a mail body may gain."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
 
 
 @given(EMAILS)

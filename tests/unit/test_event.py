@@ -1,5 +1,6 @@
 """What the CRM is told, key by key: the contract's shapes, and what makes an event one that is told once."""
 
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -9,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.domain.body import MAX_EVENT_BODY_BYTES, Body
+from sync.adapters.rows import columns_of
+from sync.domain.body import MAX_EVENT_BODY_BYTES, Body, for_event
 from sync.domain.connection import State
 from sync.domain.event import (
-    MAX_ATTEMPTS_KEPT,
+    MAX_ANSWER_BYTES,
     About,
     Answer,
     Attempt,
@@ -30,6 +32,7 @@ from sync.domain.event import (
     rfc3339,
     webhook_test,
     whole_message_json,
+    without_old_attempts,
 )
 from sync.domain.ids import sequence_of
 from sync.domain.mail import Address
@@ -37,6 +40,9 @@ from sync.domain.message import Bounce, Status, bounced
 from tests.unit.sample_mail import NOW, attachment, connection, event, message
 
 BODY = Body("<p>Fine with us.</p>", None)
+#: An entity has 1 MiB, and characters have two bytes
+#: (https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model).
+ROW_CHARS = 512 * 1024
 
 MESSAGE = {
     "message_id": "msg_aaaaaaaaaaaaaaaaaaaaaaaa",
@@ -240,16 +246,43 @@ def test_which_answers_count_as_taken(status: int | None, accepted: bool) -> Non
     assert Answer(status, 0.1).accepted is accepted
 
 
-def test_attempts_are_counted_and_the_newest_kept() -> None:
-    """However often an event is tried, its row does not grow without end, and the count stays right."""
+def test_attempts_are_counted_and_kept_for_thirty_days() -> None:
+    """However often an event is tried: an attempt is there until 30 days later, and goes then; the count stays right."""
     at = event()
-    for i in range(MAX_ATTEMPTS_KEPT + 5):
-        at = attempted(at, Attempt(NOW + timedelta(hours=i), 0.1, 500), "pending", NOW + timedelta(hours=i + 1))
-    assert at.attempt_count == MAX_ATTEMPTS_KEPT + 5
-    assert [a.at for a in at.attempts] == [NOW + timedelta(hours=i) for i in range(5, MAX_ATTEMPTS_KEPT + 5)]
+    for day in range(100):
+        at = attempted(at, Attempt(NOW + timedelta(days=day), 0.1, 500), "pending", NOW + timedelta(days=day + 1))
+    assert at.attempt_count == 100
+    assert [a.at for a in at.attempts] == [NOW + timedelta(days=day) for day in range(70, 100)]
+    later = NOW + timedelta(days=100)
+    assert [a.at for a in without_old_attempts(at, later).attempts] == [NOW + timedelta(days=d) for d in range(71, 100)]
+    assert without_old_attempts(at, NOW + timedelta(days=129, seconds=-1)).attempts == at.attempts[-1:]
+    assert without_old_attempts(at, NOW + timedelta(days=129)).attempts == ()
     done = attempted(at, Attempt(NOW, 0.1, 200), "delivered", None)
     assert (done.delivery, done.due_at) == ("delivered", None)
     assert replace(done, attempts=(), attempt_count=0, delivery="pending", due_at=None) == event()
+
+
+@pytest.mark.parametrize(
+    ("answer", "at_least"),
+    [
+        ("x" * MAX_ANSWER_BYTES, 150),
+        ("\u00e9" * (MAX_ANSWER_BYTES // 2), 55),
+        ("\x00" * MAX_ANSWER_BYTES, 30),
+        ("", 1_000),
+    ],
+)
+def test_the_attempts_never_outgrow_the_row(answer: str, at_least: int) -> None:
+    """Whatever was answered: with the longest body beside them there is room in a row, and the newest are kept."""
+    body = Body("\u00e9" * (MAX_EVENT_BODY_BYTES // 2), None)
+    at = event(data={"message": {"html": for_event(body)[0].html}})
+    for i in range(at_least + 50):
+        at = attempted(at, Attempt(NOW + timedelta(minutes=i), 0.1, 500, answer=answer), "pending", NOW)
+    assert at.attempts[-1].at == NOW + timedelta(minutes=at_least + 49)
+    assert len(at.attempts) >= at_least
+    assert [b.at - a.at for a, b in itertools.pairwise(at.attempts)] == [timedelta(minutes=1)] * (len(at.attempts) - 1)
+    assert sum(len(piece) for piece in columns_of(at).values()) < ROW_CHARS
+    lone = attempted(event(), Attempt(NOW, 0.1, 500, answer="\x00" * 100_000), "pending", NOW)
+    assert len(lone.attempts) == 1
 
 
 def test_an_event_told_anew_keeps_what_was_tried() -> None:

@@ -162,6 +162,7 @@ def test_half_a_zip() -> None:
     assert not HAS_TYPE["zip"](b"PK\x03\x04")
 
 
+@pytest.mark.long
 def test_a_bomb_is_only_a_zip() -> None:
     """What an archive would become on unpacking is no matter, because it is never unpacked."""
     content = sample_files.bomb()
@@ -246,6 +247,7 @@ def test_docx(content: bytes, is_docx: bool) -> None:
     assert HAS_TYPE["docx"](content) is is_docx
 
 
+@pytest.mark.long
 def test_content_types_are_read_in_bounds() -> None:
     """A list of content types that unpacks to 100 MiB costs no memory."""
     content = zip_of({"[Content_Types].xml": b"<Types>" + 100 * MEBIBYTE * b" " + b"</Types>"})
@@ -376,6 +378,7 @@ def test_any_bytes(content: bytes) -> None:
         assert has_type(content) in {True, False}
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=300)
 @given(st.sampled_from(GENUINE), st.data())
 def test_damaged_files(genuine: tuple[str, Callable[[], bytes]], data: st.DataObject) -> None:

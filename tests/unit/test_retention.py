@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sync.domain.event import Delivery, Event
+from sync.domain.event import Attempt, Delivery, Event
 from sync.domain.message import Status
 from sync.domain.pace import Pace, Ticket
-from sync.domain.retention import Retention, pace_goes, sign_in_goes
+from sync.domain.retention import Retention, attempts_are_over, attempts_may_be_old, pace_goes, sign_in_goes
 from sync.domain.sign_in import LastOutcome, LastSignIn, SignIn, Step
 from tests.contracts import values
 from tests.contracts.values import NOW
@@ -64,6 +64,31 @@ def test_what_an_event_told_goes_once_the_crm_has_it(
     """What the CRM never took is kept for 30 days, however short the retention is."""
     event = Event("evt_1", "message.synced", "acme", 1, ago(age), {}, delivery=delivery)
     assert keeping.event_goes(event, NOW) is goes
+
+
+ATTEMPTS: list[tuple[list[timedelta], Delivery, bool]] = [
+    ([], "delivered", True),
+    ([30 * DAY], "delivered", True),
+    ([30 * DAY - SECOND], "delivered", False),
+    ([35 * DAY, 29 * DAY], "undelivered", False),
+    ([35 * DAY, 31 * DAY], "undelivered", True),
+    ([35 * DAY], "pending", False),
+    ([35 * DAY], "erased", True),
+]
+
+
+@pytest.mark.parametrize(("ages", "delivery", "over"), ATTEMPTS)
+def test_attempts_are_over_after_thirty_days(ages: list[timedelta], delivery: Delivery, over: bool) -> None:
+    """All of them; while more are to come they are not."""
+    attempts = tuple(Attempt(ago(age), 0.1, 500) for age in ages)
+    event = Event("evt_1", "message.synced", "acme", 1, ago(40 * DAY), {}, delivery=delivery, attempts=attempts)
+    assert attempts_are_over(event, NOW) is over
+
+
+@pytest.mark.parametrize(("age", "may_be"), [(30 * DAY - SECOND, False), (30 * DAY, True)])
+def test_only_an_old_event_can_have_old_attempts(age: timedelta, may_be: bool) -> None:
+    """None was tried before it was told."""
+    assert attempts_may_be_old(Event("evt_1", "message.synced", "acme", 1, ago(age), {}), NOW) is may_be
 
 
 BATCHES = [

@@ -60,6 +60,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     return plain_ones[kind] if kind is not float else st.floats(allow_nan=False, allow_infinity=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", STORED)
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=50)
 @given(st.data())

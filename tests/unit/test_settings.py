@@ -269,3 +269,21 @@ def test_which_hosts_are_this_machine(host: str, ours: bool) -> None:
 def test_any_environment_is_read_or_told(environment: dict[str, str]) -> None:
     """Whatever stands in the settings, the app says what is wrong instead of breaking."""
     assert all(isinstance(problem, str) for problem in problems(GOOD | environment))
+
+
+REFERENCE = "@Microsoft.KeyVault(SecretUri=https://kv-sync.vault.azure.net/secrets/entra-client-secret)"
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_a_reference_that_azure_did_not_resolve_is_named_as_that(name: str) -> None:
+    """Not as what it is mistaken for: one problem, which says where to look, and not the reference."""
+    (told,) = problems(with_setting(name, REFERENCE))
+    assert told.startswith(f"{name} is a Key Vault reference that Azure did not resolve")
+    assert "vault.azure.net" not in told
+
+
+def test_a_reference_of_somebody_else_is_kept_by_name() -> None:
+    """The Functions host's own settings don't keep the app from starting; the status tells of them."""
+    environment = {**GOOD, "AzureWebJobsDashboard": REFERENCE, "WEBSITE_X": "@microsoft.keyvault(x)"}
+    assert read(environment).unresolved_references == ("AzureWebJobsDashboard", "WEBSITE_X")
+    assert read(GOOD).unresolved_references == ()

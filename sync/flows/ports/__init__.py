@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from sync.domain.metrics import Reading
-from sync.flows.ports.neighbours import Crm, Entra, Mail, Smtp, Submission, Subscriptions
+from sync.flows.ports.neighbours import Crm, Entra, Mail, Smtp, Submission, Subscriptions, Web
 from sync.flows.ports.storage import (
     Anchors,
     Connections,
@@ -49,6 +49,7 @@ __all__ = [
     "Submission",
     "Subscriptions",
     "Tokens",
+    "Web",
     "Webhooks",
     "Work",
 ]

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
+from sync.domain.check import Answered
 from sync.domain.connection import Connection, Mailbox, Subscription
 from sync.domain.event import Answer, Event
 from sync.domain.mail import MailboxMessage, MailContent
@@ -28,6 +29,20 @@ class Entra(Protocol):
 
     def admin_consent_url(self, state: str) -> str:
         """Where an administrator can consent for everybody of their organisation."""
+
+    async def try_credential(self, tenant_id: str | None) -> bool:
+        """
+        Whether Microsoft knows the app by its credential; False: no tenant is known to ask in. Raises OperatorAlarm, Unclear.
+
+        `tenant_id`: of an organisation that has the app. A managed identity knows its own.
+        """
+
+
+class Web(Protocol):
+    """Addresses that anybody can ask."""
+
+    async def ask(self, method: str, url: str) -> Answered:
+        """One request without a body or a credential; raises where no answer came."""
 
 
 class Mail(Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sync.domain.batch import Batch, Letter
 from sync.domain.body import Body
@@ -13,6 +13,7 @@ from sync.domain.message import Message, Thread
 from sync.domain.outgoing import AcceptedSend
 from sync.domain.pace import Pace
 from sync.domain.provider import Provider
+from sync.domain.retention import Mark
 from sync.domain.sign_in import LastSignIn, SignIn
 from sync.domain.thread_rule import Anchor, KeyKind
 from sync.domain.webhook import Undelivered, Webhook
@@ -95,6 +96,9 @@ class Connections(Protocol):
 
         Reads a column or two of every connection: a page of 1,000 for each thousand of them.
         """
+
+    async def a_tenant(self) -> str | None:
+        """The tenant of some connected mailbox; None: there is none."""
 
 
 class Anchors(Protocol):
@@ -227,11 +231,11 @@ class Journal(Protocol):
     async def remove_keys(self, account_id: str, now: datetime) -> None:
         """Remove the idempotency keys whose time is over."""
 
-    async def emptied_to(self, account_id: str) -> int:
-        """Up to which number all events of the feed have been emptied, as far as that was kept."""
+    async def mark(self, account_id: str, kind: Literal["emptied", "attempts"]) -> Mark:
+        """How far the account's feed is done with; a new mark where that was not kept yet."""
 
-    async def keep_emptied_to(self, account_id: str, sequence: int) -> None:
-        """Keep that all events up to this number have been emptied."""
+    async def save_mark(self, mark: Mark) -> None:
+        """Insert it (no version) or replace the version read; raises Conflict."""
 
     async def blank_batches(self, account_id: str, user_id: str, connections: Collection[str]) -> None:
         """

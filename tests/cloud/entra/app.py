@@ -16,7 +16,7 @@ from tests.cloud.entra import pages
 from tests.cloud.entra.admin_consent import AdminConsent
 from tests.cloud.entra.authorize import SignIn
 from tests.cloud.entra.clients import TOKEN_EXCHANGE_AUDIENCE, Clients, RegisteredApp
-from tests.cloud.entra.discovery import Discovery
+from tests.cloud.entra.discovery import HOME_TENANT, Discovery
 from tests.cloud.entra.errors import REFUSED, EntraError
 from tests.cloud.entra.grants import Grants
 from tests.cloud.entra.keys import process_key
@@ -32,8 +32,6 @@ from tests.cloud.server import Server
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: The paths that a browser reads.
 _PAGES = ("/authorize", "/login", "/code", "/consent", "/adminconsent")
-#: The tenant in which managed identities of the local cloud live.
-_HOME_TENANT = "b7c2f1de-6a0f-4d0e-9f6b-2f1c2d3e4a5b"
 
 
 class EntraEmulator:
@@ -93,10 +91,10 @@ class EntraEmulator:
         return self._state.key.sign(
             {
                 "aud": TOKEN_EXCHANGE_AUDIENCE,
-                "iss": f"{self.url}/{_HOME_TENANT}/v2.0",
+                "iss": f"{self.url}/{HOME_TENANT}/v2.0",
                 "sub": principal_id,
                 "oid": principal_id,
-                "tid": _HOME_TENANT,
+                "tid": HOME_TENANT,
                 "iat": now,
                 "nbf": now,
                 "exp": now + lifetime_seconds,

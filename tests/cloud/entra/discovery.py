@@ -17,6 +17,8 @@ from tests.cloud.entra.parameters import read_parameters
 
 #: Authorities that stand for every tenant.
 ANY_TENANT = frozenset({"organizations", "common"})
+#: The tenant in which the managed identities of the local cloud live, and so an app that trusts one.
+HOME_TENANT = "b7c2f1de-6a0f-4d0e-9f6b-2f1c2d3e4a5b"
 _INSTANCE_PARAMETERS = frozenset({"api-version", "authorization_endpoint"})
 
 
@@ -24,7 +26,7 @@ def tenant_of(name: str, directory: Directory) -> str | None:
     """The id of the tenant that an authority names; None for any; raises AADSTS90002 where nobody is of that tenant."""
     if name in ANY_TENANT:
         return None
-    if any(person.tenant_id == name for person in directory.everyone()):
+    if name == HOME_TENANT or any(person.tenant_id == name for person in directory.everyone()):
         return name
     raise EntraError("invalid_tenant", 90002, f"Tenant '{name}' not found.")
 

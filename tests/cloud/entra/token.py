@@ -1,13 +1,16 @@
 """
-The token endpoint: an authorization code or a refresh token becomes an access token.
+The token endpoint: an authorization code or a refresh token becomes an access token; an app gets one of its own.
 
 Fidelity. Imitated: both grants as MSAL 1.39 sends them, PKCE, single use of codes, new refresh tokens, scopes asked
 within what was agreed to, id_tokens with the request's nonce, errors as JSON, refusals of a refresh (refusals.py)
 (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow); CAE tokens, and answering Graph's claims
-challenge (https://learn.microsoft.com/entra/identity-platform/app-resilience-continuous-access-evaluation). Stricter than the
-real service: unknown parameters are refused. Not imitated: other grants, `refresh_in` of tokens of an hour, any effect of
-`claims` other than that. Uncertain (?): whether a failed PKCE check spends the code (here it does not), and the error of a
-refresh token that strict rotation has spent (here AADSTS70000). Access tokens are opaque and come from the directory.
+challenge (https://learn.microsoft.com/entra/identity-platform/app-resilience-continuous-access-evaluation); an app's own token,
+in a tenant that somebody is of and for `/.default` alone, which opens nothing
+(https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow). Stricter than the real service: unknown
+parameters are refused. Not imitated: other grants, `refresh_in` of tokens of an hour, any effect of `claims` other than that,
+whether a tenant has the app. Uncertain (?): whether a failed PKCE check spends the code (here it does not), the error of a
+refresh token that strict rotation has spent (here AADSTS70000), and that of an app's token without a tenant (here AADSTS50059).
+Access tokens are opaque and come from the directory.
 """
 
 import hashlib
@@ -40,6 +43,7 @@ _COMMON = frozenset({
 _KNOWN = {
     "authorization_code": _COMMON | {"code", "code_verifier", "redirect_uri"},
     "refresh_token": _COMMON | {"refresh_token"},
+    "client_credentials": _COMMON,
 }
 _NO_STORE = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"}
 #: The longest that a CAE token lives.
@@ -100,6 +104,8 @@ class TokenEndpoint:
         form = read_parameters(pairs, _KNOWN[grant_type])
         app = self._state.clients.authenticate(form, self._state.clock.now())
         asked = checked_claims(form.get("claims"))
+        if grant_type == "client_credentials":
+            return _token_of_the_app(tenant_id, form)
         if grant_type == "authorization_code":
             return self._tokens(self._redeem_code(tenant_id, form, app, asked))
         return self._tokens(self._refresh(tenant_id, form, app, asked))
@@ -222,6 +228,21 @@ class TokenEndpoint:
         if grant.nonce is not None:
             claims["nonce"] = grant.nonce
         return claims
+
+
+def _token_of_the_app(tenant_id: str | None, form: dict[str, str]) -> dict[str, Any]:
+    """A token without a user."""
+    if tenant_id is None:
+        raise EntraError("invalid_request", 50059, "No tenant-identifying information found in the request.")
+    if form.get("scope") != f"{GRAPH_RESOURCE}.default":
+        raise EntraError("invalid_scope", 1002012, f"The provided value for scope {form.get('scope')} is not valid.")
+    lifetime_seconds = int(ACCESS_TOKEN_LIFETIME.total_seconds())
+    return {
+        "token_type": "Bearer",
+        "expires_in": lifetime_seconds,
+        "ext_expires_in": lifetime_seconds,
+        "access_token": secrets.token_urlsafe(64),
+    }
 
 
 def _check_verifier(verifier: str | None, challenge: str | None) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.cloud.clock import Clock
 from tests.cloud.directory import Directory
 from tests.cloud.entra import EntraEmulator
+from tests.cloud.entra.discovery import HOME_TENANT
 from tests.integration.entra.client import (
     CALLBACK,
     authorize_path,
@@ -24,7 +25,7 @@ from tests.integration.entra.client import (
     ("changes", "status", "error", "number"),
     [
         pytest.param({"grant_type": None}, 400, "invalid_request", 900144, id="no grant_type"),
-        pytest.param({"grant_type": "client_credentials"}, 400, "unsupported_grant_type", 70003, id="grant_type"),
+        pytest.param({"grant_type": "device_code"}, 400, "unsupported_grant_type", 70003, id="grant_type"),
         pytest.param({"client_id": None}, 400, "invalid_request", 900144, id="no client_id"),
         pytest.param({"client_id": "nobody"}, 400, "unauthorized_client", 700016, id="unknown app"),
         pytest.param({"client_secret": None}, 401, "invalid_client", 7000218, id="no secret"),
@@ -220,6 +221,32 @@ async def test_refused_assertions(
     response = await redeem(browser, "any", **form)
 
     assert (response.status_code, response.json()["error_codes"]) == (401, [number])
+
+
+APP = {"client_id": "other-app", "client_secret": "other secret", "grant_type": "client_credentials"}
+DEFAULT = "https://graph.microsoft.com/.default"
+
+
+@pytest.mark.parametrize(
+    ("tenant", "changes", "numbers"),
+    [
+        (HOME_TENANT, {}, None),
+        ("organizations", {}, [50059]),
+        ("nobody", {}, [90002]),
+        (HOME_TENANT, {"scope": "Mail.Read"}, [1002012]),
+        (HOME_TENANT, {"client_secret": "wrong"}, [7000215]),
+    ],
+)
+async def test_an_app_gets_a_token_of_its_own(
+    browser: httpx.AsyncClient, tenant: str, changes: dict[str, str], numbers: list[int] | None
+) -> None:
+    """In a tenant, for whatever it may do there, with its secret; without a user, so that nothing comes to refresh it."""
+    answer = await browser.post(f"/{tenant}/oauth2/v2.0/token", data=APP | {"scope": DEFAULT} | changes)
+
+    assert answer.json().get("error_codes") == numbers
+    assert answer.is_success is (numbers is None)
+    if answer.is_success:
+        assert sorted(answer.json()) == ["access_token", "expires_in", "ext_expires_in", "token_type"]
 
 
 async def test_correlation_id_is_the_callers(browser: httpx.AsyncClient) -> None:

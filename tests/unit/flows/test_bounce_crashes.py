@@ -10,6 +10,8 @@ from tests.unit.flows.conftest import DANA, new_world
 from tests.unit.flows.each_crash import Story, everything_was_heard, with_each_crash
 from tests.unit.flows.world import ADA, World
 
+pytestmark = pytest.mark.long
+
 
 async def a_report() -> World:
     world = new_world()

@@ -48,6 +48,7 @@ async def test_each_recipient_gets_one_email_and_a_thread_of_their_own(world: Wo
     assert (told["thread_id"], told["contact_ids"]) == (messages[3].thread_id, ["c-3"])  # type: ignore[index]
 
 
+@pytest.mark.long
 async def test_a_thousand_keep_to_thirty_a_minute(world: World, dana: Connection) -> None:
     """All are sent, in as many minutes as that takes and no more, and never more than thirty in any minute."""
     times = sending_times(world)
@@ -64,6 +65,7 @@ async def test_a_thousand_keep_to_thirty_a_minute(world: World, dana: Connection
     assert not [job for job, _ in world.work.promises.values() if isinstance(job, SendBatch)]
 
 
+@pytest.mark.long
 async def test_two_bulk_sends_share_the_pace_of_their_mailbox(world: World, dana: Connection) -> None:
     """And both come to their end."""
     times = sending_times(world)
@@ -132,6 +134,7 @@ async def test_a_bad_recipient_fails_alone(world: World, dana: Connection) -> No
     assert "no address" not in left(world)
 
 
+@pytest.mark.long
 async def test_the_same_bulk_send_again_gets_the_same_answer(world: World, dana: Connection) -> None:
     """At once, while it goes, and afterwards; and each recipient still gets one email."""
     asked = Outgoing("bulk", "u1", crowd(40), "News", "<p>Hi</p>", from_address=DANA)
@@ -148,6 +151,7 @@ async def test_the_same_bulk_send_again_gets_the_same_answer(world: World, dana:
     assert left(world) == {contact.address: 1 for contact in crowd(40)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("after", [timedelta(), timedelta(seconds=70)], ids=["at once", "on the way"])
 async def test_a_delete_of_the_connection_fails_what_was_not_sent(
     world: World, dana: Connection, after: timedelta
@@ -171,6 +175,7 @@ async def test_a_delete_of_the_connection_fails_what_was_not_sent(
     assert {m.problem_code for m in failed if m.status is Status.FAILED} == {"connection_disconnected"}
 
 
+@pytest.mark.long
 async def test_a_bulk_send_waits_for_the_user_to_sign_in_again(world: World, dana: Connection) -> None:
     """It stops where the sign-in was refused, and goes on from there."""
     batch_id = await bulk(world, dana, crowd(100))
@@ -186,6 +191,7 @@ async def test_a_bulk_send_waits_for_the_user_to_sign_in_again(world: World, dan
     assert left(world) == {contact.address: 1 for contact in crowd(100)}
 
 
+@pytest.mark.long
 async def test_a_user_who_never_signs_in_again_has_it_told_as_failed_after_a_day(
     world: World, dana: Connection
 ) -> None:

@@ -10,6 +10,8 @@ from tests.unit.flows.conftest import DANA, new_world
 from tests.unit.flows.each_crash import Story, everything_was_heard, with_each_crash
 from tests.unit.flows.world import ACCOUNT, World
 
+pytestmark = pytest.mark.long
+
 #: More than one turn of a batch, few enough to die at each call.
 MANY = 4
 

@@ -130,6 +130,7 @@ async def test_an_email_in_trouble_can_be_cancelled_and_leaves_no_draft(world: W
     await everything_was_heard(world)
 
 
+@pytest.mark.long
 async def test_a_crash_never_brings_back_what_was_cancelled() -> None:
     """Wherever the process dies after the cancel, and the draft goes in the end."""
 

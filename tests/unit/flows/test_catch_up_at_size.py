@@ -15,6 +15,8 @@ from sync.jobs import CatchUp
 from tests.unit.flows.test_catch_up import be_deaf
 from tests.unit.flows.world import ADA, World
 
+pytestmark = pytest.mark.long
+
 MESSAGES = 50_000
 #: The whole gap, and how many messages have one time of receipt: a move of mail into the mailbox brings many at once.
 GAP = timedelta(days=10)

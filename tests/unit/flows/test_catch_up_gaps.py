@@ -235,6 +235,7 @@ async def a_new_sign_in() -> World:
     return world
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("story", [silence, a_new_sign_in])
 async def test_a_crash_never_loses_or_doubles_what_is_found(story: Callable[[], Awaitable[World]]) -> None:
     """Each email is told once, the mark has moved, and the next look is promised, wherever the process dies."""

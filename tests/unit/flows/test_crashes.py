@@ -18,6 +18,8 @@ from tests.unit.flows.conftest import DANA, new_world
 from tests.unit.flows.each_crash import Story, everything_was_heard, with_each_crash
 from tests.unit.flows.world import ACCOUNT, ADA, World
 
+pytestmark = pytest.mark.long
+
 BOB = Contact("bob@world.example", "Bob")
 TEXT = OutgoingFile("notes.txt", "text/plain", b"first")
 

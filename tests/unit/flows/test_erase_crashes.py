@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from sync.domain.connection import Connection
 from sync.jobs import EraseUser
 from tests.fakes.faults import Crash
@@ -9,6 +11,8 @@ from tests.unit.flows.conftest import DANA
 from tests.unit.flows.each_crash import with_each_crash
 from tests.unit.flows.erasing import BOB, OF_A_CONVERSATION, OF_MAIL, ErasingWorld
 from tests.unit.flows.world import ACCOUNT, World
+
+pytestmark = pytest.mark.long
 
 
 async def with_a_conversation() -> tuple[ErasingWorld, Connection]:

@@ -13,6 +13,8 @@ from tests.unit.flows.conftest import DANA
 from tests.unit.flows.erasing import BOB, EVE, OF_MAIL, ErasingWorld
 from tests.unit.flows.world import ACCOUNT
 
+pytestmark = pytest.mark.long
+
 NOTES = OutgoingFile("secret.txt", "text/plain", b"secret notes")
 ASKED = Outgoing("individual", "u1", (EVE,), "Secret plan", "<p>secret words</p>", files=(NOTES,))
 #: What is about to happen, and what makes it happen.

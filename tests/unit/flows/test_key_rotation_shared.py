@@ -28,6 +28,8 @@ from tests.unit.flows.test_key_rotation import (
 )
 from tests.unit.flows.world import ADA, SIGNING_KEY, World
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 async def colleague(world: World, dana: Connection) -> Connection:

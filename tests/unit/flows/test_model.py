@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -42,6 +43,8 @@ from tests.unit.flows.product_told import Told
 from tests.unit.flows.product_world import Answering, Notices, body_with
 from tests.unit.flows.provider_world import PROVIDER
 from tests.unit.flows.world import ACCOUNT
+
+pytestmark = pytest.mark.long
 
 USERS = st.sampled_from(["u1", "u2"])
 MAILBOXES = st.sampled_from([DANA, BOB])

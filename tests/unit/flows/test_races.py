@@ -15,6 +15,8 @@ from tests.unit.flows.conftest import DANA, new_world
 from tests.unit.flows.provider_world import PROVIDER
 from tests.unit.flows.world import ACCOUNT, ADA, World
 
+pytestmark = pytest.mark.long
+
 RACES, REQUESTS = 200, 50
 SEED = int(os.environ.get("RACE_SEED", "4"))
 

@@ -8,10 +8,11 @@ import pytest
 from sync.domain.body import Body
 from sync.domain.connection import Connection
 from sync.domain.errors import NotFound
-from sync.domain.event import Answer
+from sync.domain.event import Answer, Event, NewEvent
 from sync.domain.message import Contact
 from sync.domain.outgoing import Outgoing, OutgoingFile
-from sync.jobs import CatchUp, RemoveOld
+from sync.flows.deliver import tell
+from sync.jobs import CatchUp, DeliverEvent, RemoveOld
 from tests.fakes.mail import HeldFile
 from tests.unit.flows.conftest import DANA
 from tests.unit.flows.each_crash import with_each_crash
@@ -41,12 +42,13 @@ async def cleaned(world: World, after: timedelta = 11 * DAY) -> None:
 
 
 async def test_without_the_setting_mail_stays(world: ErasingWorld, dana: Connection) -> None:
-    """For ever."""
+    """For ever; only how events were delivered is not kept that long."""
     await world.conversation(dana)
     before = await world.kept_of(dana)
     world.clock.advance(36_500 * DAY)
     await world.retention.go_on(RemoveOld())
-    assert await world.kept_of(dana) == before
+    kept_events = [replace(event, attempts=()) for event in before.events]
+    assert await world.kept_of(dana) == replace(before, events=kept_events)
 
 
 async def test_what_is_old_goes_and_nothing_names_it(world: ErasingWorld, dana: Connection) -> None:
@@ -98,7 +100,7 @@ async def test_the_feed_keeps_its_numbers(world: ErasingWorld, dana: Connection)
     assert [event.event_id for event in feed[: len(before)]] == [event.event_id for event in before]
     erased = [event.erased for event in feed]
     assert erased == [True] * len(before) + [False] * (len(feed) - len(before))
-    assert await world.journal.emptied_to(ACCOUNT) == len(before)
+    assert (await world.journal.mark(ACCOUNT, "emptied")).sequence == len(before)
 
 
 async def test_what_the_crm_never_got_is_kept_longer(world: ErasingWorld, dana: Connection) -> None:
@@ -253,6 +255,7 @@ async def test_every_account_is_found(world: ErasingWorld) -> None:
     assert world.faults.count("journal.next_account") == len(accounts) + 1
 
 
+@pytest.mark.long
 async def test_cut_short_anywhere_it_is_finished_by_the_next_run() -> None:
     """Wherever the process dies: no email without its body is left, and everything old is gone in the end."""
 
@@ -273,5 +276,106 @@ async def test_cut_short_anywhere_it_is_finished_by_the_next_run() -> None:
         assert list(world.journal._messages) == []
         assert all(event.erased for event in await world.feed())
         assert "retention" not in world.work.promises
+
+    await with_each_crash(story, check)
+
+
+async def tried(world: World, *answers: Answer) -> Event:
+    """An event that was told, and what the CRM answered."""
+    world.crm.answers.extend(answers)
+    number = await world.journal.last_sequence(ACCOUNT)
+    new = NewEvent(ACCOUNT, "connection.connected", f"event {number}", world.clock(), {"connection": {}})
+    event = await tell(world.journal, world.work, new, world.clock())
+    await world.settle(DAY)
+    return event
+
+
+async def attempts_kept(world: World) -> list[int]:
+    """How many attempts the stored rows have, event by event."""
+    return [len(event.attempts) for event in await world.journal.events(ACCOUNT, 0, 1_000)]
+
+
+async def test_attempts_go_after_thirty_days(world: ErasingWorld) -> None:
+    """Also where mail stays for ever, an event at a time; nothing else of the event changes."""
+    await tried(world, Answer(500, 0.1, text="oops"))
+    world.clock.advance(DAY)
+    last = await tried(world)
+    assert await attempts_kept(world) == [2, 1]
+    world.clock.advance(last.occurred_at + 29 * DAY - world.clock())
+    await world.retention.go_on(RemoveOld())
+    assert await attempts_kept(world) == [0, 1]
+    before = await world.feed()
+    world.clock.advance(DAY)
+    await world.retention.go_on(RemoveOld())
+    assert await attempts_kept(world) == [0, 0]
+    assert [replace(event, attempts=()) for event in before] == await world.feed()
+    assert (await world.journal.mark(ACCOUNT, "attempts")).sequence == 2
+    calls = len(world.faults.calls)
+    await world.retention.go_on(RemoveOld())
+    assert "journal.save_event" not in world.faults.calls[calls:]
+
+
+async def test_nobody_is_shown_an_attempt_that_is_too_old(world: ErasingWorld) -> None:
+    """Not even before the day's look."""
+    event = await tried(world)
+    assert len((await world.show.event(ACCOUNT, event.event_id)).attempts) == 1
+    world.clock.advance(30 * DAY)
+    assert await attempts_kept(world) == [1]
+    assert (await world.show.event(ACCOUNT, event.event_id)).attempts == ()
+
+
+async def test_an_old_event_that_is_delivered_again_is_looked_at_again(world: ErasingWorld) -> None:
+    """Whatever the look had passed by then: the new attempt stays its 30 days, and goes."""
+    events = [await tried(world) for _ in range(3)]
+    world.clock.advance(40 * DAY)
+    await world.retention.go_on(RemoveOld())
+    assert await attempts_kept(world) == [0, 0, 0]
+    await world.deliver.redeliver(ACCOUNT, events[1].event_id)
+    await world.settle(DAY)
+    world.clock.advance(28 * DAY)
+    await world.retention.go_on(RemoveOld())
+    assert await attempts_kept(world) == [0, 1, 0]
+    world.clock.advance(2 * DAY)
+    await world.retention.go_on(RemoveOld())
+    assert await attempts_kept(world) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("call", ["journal.events", "journal.save_event", "journal.mark", "journal.save_mark"])
+async def test_a_delivery_while_the_look_passes(world: ErasingWorld, call: str) -> None:
+    """An old event is delivered again in the midst of the look at it: its attempt is not forgotten there for ever."""
+    event = await tried(world)
+    world.clock.advance(40 * DAY)
+
+    async def again() -> None:
+        await world.deliver.redeliver(ACCOUNT, event.event_id)
+        await world.work_off(DeliverEvent(ACCOUNT, event.event_id))
+
+    world.faults.meanwhile(call, again)
+    await world.retention.go_on(RemoveOld())
+    assert await attempts_kept(world) == [1]
+    world.clock.advance(31 * DAY)
+    await world.retention.go_on(RemoveOld())
+    assert await attempts_kept(world) == [0]
+
+
+@pytest.mark.long
+async def test_no_attempt_is_left_behind_by_a_crash() -> None:
+    """An old event is delivered again, and the process dies anywhere: its attempts go when they are 30 days old."""
+
+    async def story() -> World:
+        world = ErasingWorld()
+        event = await tried(world)
+        world.clock.advance(40 * DAY)
+        await world.retention.go_on(RemoveOld())
+        world.crm.answers.append(Answer(500, 0.1, text="oops"))
+        await world.deliver.redeliver(ACCOUNT, event.event_id)
+        return world
+
+    async def check(world: World) -> None:
+        assert [event.delivery for event in await world.feed()] == ["delivered"]
+        assert (await attempts_kept(world))[0] >= 1
+        world.clock.advance(31 * DAY)
+        await world.retention.go_on(RemoveOld())
+        assert await attempts_kept(world) == [0]
 
     await with_each_crash(story, check)

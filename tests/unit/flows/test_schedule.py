@@ -16,6 +16,7 @@ from tests.unit.flows.world import ACCOUNT, World
 SOON = timedelta(minutes=10)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ahead", [SOON, timedelta(days=10), MAX_AHEAD], ids=str)
 async def test_an_email_leaves_at_its_time(world: World, dana: Connection, ahead: timedelta) -> None:
     """Also behind the seven days for which a queue can hide a message; until then it is queued, with its time shown."""
@@ -102,6 +103,7 @@ async def test_a_delete_before_its_time_is_told_at_its_time(world: World, dana: 
     assert (await world.told())[-1] == "message.failed"
 
 
+@pytest.mark.long
 async def test_a_crash_never_loses_or_doubles_a_scheduled_email() -> None:
     """Wherever the process dies, before its time or at it."""
 

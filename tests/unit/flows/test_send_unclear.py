@@ -103,6 +103,7 @@ async def test_throttling_is_waited_out(world: World, dana: Connection) -> None:
     assert stored.sent_at - began >= timedelta(minutes=7)
 
 
+@pytest.mark.long
 async def test_a_mailbox_that_answers_nothing_for_a_day_fails_the_send(world: World, dana: Connection) -> None:
     """The CRM is not left waiting for ever: after 24 hours it is told, once."""
     world.faults.fail("mail.*", Unclear(), times=100_000)

@@ -31,6 +31,8 @@ from tests.unit.flows.month_story import CONNECTIONS, DAY, HOUR, Story
 from tests.unit.flows.month_weather import LONGEST_RETRY_AFTER, Outage
 from tests.unit.flows.world import VISIBILITY_TIMEOUT
 
+pytestmark = pytest.mark.long
+
 SEED = int(os.environ.get("MONTH_SEED", "1"))
 LOOKS_EVERY = timedelta(hours=1)
 #: From the end of an outage, or from a word of Graph's, until every try that waits for it was made: the longest wait and a sweep.

@@ -254,6 +254,7 @@ async def test_an_answer_through_the_provider_is_shown_below_what_it_answers(wor
     assert len(await world.journal.messages_of(ACCOUNT, first.thread_id)) == 2
 
 
+@pytest.mark.long
 async def test_a_bulk_send_through_the_provider(world: World) -> None:
     """One email each, not held to a mailbox's pace; one that is refused fails alone."""
     world.smtp.replies = {"c7@world.example": NEVER}
@@ -285,6 +286,7 @@ async def an_email_with_a_refused_recipient() -> World:
     return world
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("story", [an_email, an_email_that_is_put_off, an_email_with_a_refused_recipient])
 async def test_a_crash_never_makes_a_second_email_or_a_second_outcome(story: Story) -> None:
     """

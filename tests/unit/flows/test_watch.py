@@ -32,6 +32,7 @@ def subscription_of(connection: Connection) -> Subscription:
     return connection.subscription
 
 
+@pytest.mark.long
 async def test_a_subscription_is_renewed_at_half_life_for_ever(world: World, dana: Connection) -> None:
     """Weeks go by without anybody asking: it is the same subscription, never past its end."""
     for _ in range(4):
@@ -263,6 +264,7 @@ async def a_removal_of_a_shared_one() -> World:
     return world
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("story", [a_renewal_with_an_orphan, a_removal_of_a_shared_one])
 async def test_a_crash_leaves_everybody_watched(story: Story) -> None:
     """Wherever a worker dies: every connection lives by an open subscription, is caught up, and nothing is told of it."""

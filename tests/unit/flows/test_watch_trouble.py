@@ -139,6 +139,7 @@ async def test_no_try_is_made_before_retry_after(world: World, dana: Connection,
 # Our own registration with Microsoft is broken: the operator's business, never the user's.
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lasts", [timedelta(hours=3), timedelta(days=8)], ids=["hours", "longer than a life"])
 async def test_an_operator_alarm_is_waited_out(
     world: World, dana: Connection, caplog: pytest.LogCaptureFixture, lasts: timedelta

@@ -210,6 +210,7 @@ async def test_a_test_event_tells_how_the_receiver_answers(world: World) -> None
     assert await world.journal.events("", 0, 9) == []
 
 
+@pytest.mark.long
 async def test_a_crash_while_deliveries_are_switched_off_loses_nothing() -> None:
     """
     The process dies anywhere between the 410 and the last event that came back.

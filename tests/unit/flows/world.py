@@ -246,7 +246,14 @@ class World:
         self.poison = FakePoison(self.work, self.faults)
         self.poisons = Poisons(self.poison, self.clock)
         self.show = Show(
-            self.connections, self.sign_in_ends, self.journal, self.content, self.work, self.batches, self.poisons
+            connections=self.connections,
+            ends=self.sign_in_ends,
+            journal=self.journal,
+            content=self.content,
+            work=self.work,
+            batches=self.batches,
+            poisons=self.poisons,
+            clock=self.clock,
         )
         self.settings_page = SettingsPage(
             connections=self.connections,

@@ -1,0 +1,1 @@
+"""The program measured, and what follows from the measures."""
