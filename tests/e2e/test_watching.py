@@ -135,7 +135,7 @@ async def test_counts_are_right(watched: Watched) -> None:
     """What came, what was dropped and why, what was synced and skipped, what Graph and the CRM answered."""
     user, value = watched.user, watched.collector.value
     offer = await user.sent()
-    await watched.exported()
+    await watched.settled()
     word = await client_state(user)
     before = {
         "accepted": value("sync.notifications.accepted", kind="change"),
@@ -175,7 +175,7 @@ async def test_counts_are_right(watched: Watched) -> None:
 async def test_the_delay_of_a_delivery_is_from_the_mailbox_to_the_crm(watched: Watched) -> None:
     """Once for each message, however often it is told: an event that is asked for again was not late."""
     offer = await watched.user.sent()
-    await watched.exported()
+    await watched.settled()
 
     def count() -> int:
         points = watched.collector.latest("sync.deliveries.delay").values()
@@ -196,7 +196,7 @@ async def test_the_delay_of_a_delivery_is_from_the_mailbox_to_the_crm(watched: W
 async def test_an_email_is_counted_by_its_way_and_its_end(watched: Watched) -> None:
     """One that Outlook sends, and one that Graph refuses."""
     value = watched.collector.value
-    await watched.exported()
+    await watched.settled()
     sent = value("sync.messages.sent", via="outlook", outcome="sent")
     failed = value("sync.messages.sent", via="outlook", outcome="failed")
     await watched.user.sent()

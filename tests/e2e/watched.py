@@ -11,6 +11,7 @@ from tests.cloud.local import LocalCloud
 from tests.cloud.polling import eventually
 from tests.cloud.stage import Stage
 from tests.e2e.account import Account, Connected, unique
+from tests.e2e.conversation import at_rest
 
 #: So often, that a test need not wait: metrics and spans, in milliseconds.
 EXPORTS = {"OTEL_METRIC_EXPORT_INTERVAL": "500", "OTEL_BSP_SCHEDULE_DELAY": "300"}
@@ -54,6 +55,11 @@ class Watched:
             return names.count("sync.graph.requests") > 0 and names.count(names[0]) >= 3
 
         await eventually(look, "another export")
+
+    async def settled(self) -> None:
+        """Return once what other tests began has come to its end and is exported, so that a count from here on is one's own."""
+        await at_rest(self.user)
+        await self.exported()
 
     async def run_timer(self, name: str) -> None:
         """Start this timer function, and return once all is at rest."""
