@@ -227,7 +227,7 @@ async def test_gauges_tell_how_it_stands(watched: Watched) -> None:
 async def test_every_metric_is_as_it_is_described(watched: Watched) -> None:
     """Each that was exported is one of the table, with its unit and no other attribute than those it names."""
     known = {metric.name: metric for metric in METRICS}
-    assert watched.collector.points
+    await watched.exported()
     for point in watched.collector.points:
         metric = known[point.name]
         assert point.unit == metric.unit
