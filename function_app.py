@@ -375,74 +375,89 @@ async def http_graph_lifecycle(
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.MAILBOX_WATCH, connection=STORAGE)
 @flows.noting(jobs.MAILBOX_WATCH)
-async def queue_mailbox_watch(msg: func.QueueMessage) -> None:
+async def queue_mailbox_watch(msg: func.QueueMessage, context: func.Context) -> None:
     await flows.watch.keep(jobs.WatchMailbox.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.MAILBOX_CATCH_UP, connection=STORAGE)
 @flows.noting(jobs.MAILBOX_CATCH_UP)
-async def queue_mailbox_catch_up(msg: func.QueueMessage) -> None:
+async def queue_mailbox_catch_up(msg: func.QueueMessage, context: func.Context) -> None:
     await flows.catching_up.look_through(jobs.CatchUp.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.MAIL_BATCHES, connection=STORAGE)
 @flows.noting(jobs.MAIL_BATCHES)
-async def queue_mail_batch(msg: func.QueueMessage) -> None:
+async def queue_mail_batch(msg: func.QueueMessage, context: func.Context) -> None:
     await flows.bulk.go_on(jobs.SendBatch.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.MAIL_SENDS, connection=STORAGE)
 @flows.noting(jobs.MAIL_SENDS)
-async def queue_mail_send(msg: func.QueueMessage) -> None:
+async def queue_mail_send(msg: func.QueueMessage, context: func.Context) -> None:
     await flows.send.deliver(jobs.SendMail.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.MAIL_CHANGES, connection=STORAGE)
 @flows.noting(jobs.MAIL_CHANGES)
-async def queue_mail_change(msg: func.QueueMessage) -> None:
+async def queue_mail_change(msg: func.QueueMessage, context: func.Context) -> None:
     await flows.receive.fetch(jobs.MailChange.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.CRM_DELIVERIES, connection=STORAGE)
 @flows.noting(jobs.CRM_DELIVERIES)
-async def queue_crm_delivery(msg: func.QueueMessage) -> None:
+async def queue_crm_delivery(msg: func.QueueMessage, context: func.Context) -> None:
     await flows.deliver.deliver(jobs.DeliverEvent.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.CRM_REDELIVERIES, connection=STORAGE)
 @flows.noting(jobs.CRM_REDELIVERIES)
-async def queue_crm_redelivery(msg: func.QueueMessage) -> None:
+async def queue_crm_redelivery(msg: func.QueueMessage, context: func.Context) -> None:
     await flows.redelivery.go_on(jobs.RedeliverEvents.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.CRM_UNDELIVERED, connection=STORAGE)
 @flows.noting(jobs.CRM_UNDELIVERED)
-async def queue_crm_undelivered(msg: func.QueueMessage) -> None:
+async def queue_crm_undelivered(msg: func.QueueMessage, context: func.Context) -> None:
     await flows.redelivery.bring_back(jobs.BringBack.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.ERASURES, connection=STORAGE)
 @flows.noting(jobs.ERASURES)
-async def queue_erasure(msg: func.QueueMessage) -> None:
+async def queue_erasure(msg: func.QueueMessage, context: func.Context) -> None:
     await flows.erase.go_on(jobs.EraseUser.from_json(msg.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="msg", queue_name=jobs.RETENTION, connection=STORAGE)
 @flows.noting(jobs.RETENTION)
-async def queue_remove_old(msg: func.QueueMessage) -> None:
+async def queue_remove_old(msg: func.QueueMessage, context: func.Context) -> None:
     await flows.retention.go_on(jobs.RemoveOld.from_json(msg.get_body().decode()))
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 30 3 * * *")
+@wiring.timed
 async def timer_remove_old(timer: func.TimerRequest) -> None:
     await flows.retention.begin()
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 * * * * *")
+@wiring.timed
 async def timer_sweep(timer: func.TimerRequest) -> None:
     await flows.sweep.sweep()
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 17 * * * *")
+@wiring.timed
 async def timer_poison(timer: func.TimerRequest) -> None:
     await flows.poisons.keep()
+
+
+@app.timer_trigger(arg_name="timer", schedule="30 * * * * *")
+@wiring.timed
+async def timer_queue_gauges(timer: func.TimerRequest) -> None:
+    await flows.take_queue_gauges()
+
+
+@app.timer_trigger(arg_name="timer", schedule="45 7/15 * * * *")
+@wiring.timed
+async def timer_mailbox_gauges(timer: func.TimerRequest) -> None:
+    await flows.take_mailbox_gauges()

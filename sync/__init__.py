@@ -36,6 +36,8 @@ How data moves. Rows are the truth, queue messages (in brackets) are wake-up poi
     explain   CRM -> http_explain -> flows/explain -> graph_mail (keys only) -> flows/belonging -> domain/explanation => 200
     checks    operator -> http_status -> flows/checks -> storage, entra, graph, our own address, crm -> domain/check => 200
     sweep     timer_sweep -> flows/sweep -> whatever is due and lost its wake-up is queued again
+    watch us  timer_queue_gauges | timer_mailbox_gauges -> flows/gauges -> tally -> telemetry -> Application Insights, OTLP
+              an event is told, a call is made, Graph posts -> domain/readings -> tally; each job carries its trace (trace, jobs)
     poison    a queue function raises -> wiring/noting -> flows/poison -> domain/failure -> poison (table failures)
               CRM -> http_status | http_replay_poison -> flows/poison -> poison (queues)        => 200
               timer_poison -> flows/poison.keep -> poison (queues): what was given up never expires
@@ -45,10 +47,11 @@ Who may import whom (tests/unit/test_import_rule.py holds us to it):
 
     domain          nothing of ours: no I/O, no clock, no environment, no logging
     jobs            nothing of ours
-    adapters        domain, jobs; one file per outside system
+    trace           nothing of ours: the trace that the code runs in
+    adapters        domain, jobs, trace; one file per outside system
     flows           domain, jobs, flows.ports; one file per story
     settings        domain
     wiring          everything above: the only place where adapters meet flows
-    api             domain: HTTP shapes, errors to status codes
+    api             domain, trace: HTTP shapes, errors to status codes
     function_app    wiring, api, jobs
 """

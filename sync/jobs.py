@@ -2,11 +2,14 @@
 The queues and what stands in a queue message: ids only, never mail, so that a message is a pointer and a row the truth.
 
 A job's `key` names the piece of work, not the message: the same work queued twice has the same key.
+
+Beside its ids a message says which trace its work belongs to (`traced`), and since when it is due if it was put off.
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import ClassVar, Self
 
 MAILBOX_WATCH = "mailbox-watch"
@@ -33,16 +36,40 @@ QUEUES = (
 )
 POISON_SUFFIX = "-poison"
 
+#: What one message of these queues asks for is many pieces of work, or a look that comes again and again.
+FAN_OUT = frozenset(
+    (MAILBOX_WATCH, MAILBOX_CATCH_UP, MAIL_BATCHES, CRM_REDELIVERIES, CRM_UNDELIVERED, ERASURES, RETENTION)
+)
+#: Work that never ends: each time promises the next.
+STANDING = frozenset((MAILBOX_WATCH, MAILBOX_CATCH_UP))
+#: What a message says beside its work.
+BESIDE = ("trace", "linked_to", "due")
+
 
 @dataclass(frozen=True)
 class Job:
-    """A wake-up: which work on which row. Written to its queue as JSON."""
+    """
+    A wake-up: which work on which row. Written to its queue as JSON.
+
+    Beside the work, each as a text and empty where there is none: `trace` is the W3C traceparent of what this work is a part of,
+    `linked_to` of what began it although it is a trace of its own, `due` the time (RFC 3339) from which a message that was put
+    off can be seen.
+    """
 
     queue: ClassVar[str]
+    trace: str = field(default="", kw_only=True, compare=False)
+    linked_to: str = field(default="", kw_only=True, compare=False)
+    due: str = field(default="", kw_only=True, compare=False)
+
+    @property
+    def work(self) -> dict[str, object]:
+        """What is asked for, without what stands beside it."""
+        return {name: value for name, value in asdict(self).items() if name not in BESIDE}
 
     def to_json(self) -> str:
         """The queue message's text."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        beside = {name: value for name in BESIDE if (value := getattr(self, name))}
+        return json.dumps(self.work | beside, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -53,7 +80,7 @@ class Job:
     @property
     def key(self) -> str:
         """The name of this piece of work, usable in a table key."""
-        return "|".join([self.queue, *(str(v) for v in asdict(self).values())])
+        return "|".join([self.queue, *(str(v) for v in self.work.values())])
 
 
 @dataclass(frozen=True)
@@ -252,6 +279,29 @@ def key_of(queue: str, text: str) -> str:
 def ids_of(queue: str, text: str) -> dict[str, object]:
     """What a queue message asks for, as its ids; nothing of one that can't be read."""
     try:
-        return asdict(JOB_OF_QUEUE[queue].from_json(text))
+        return JOB_OF_QUEUE[queue].from_json(text).work
     except (ValueError, TypeError, AttributeError):
         return {}
+
+
+def due_at_of(text: str) -> datetime | None:
+    """Since when a message that was put off can be seen; None for one that was not, and for what can't be read."""
+    try:
+        return datetime.fromisoformat(json.loads(text)["due"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def traced[T: Job](job: T, traceparent: str, queue: str) -> T:
+    """
+    The job as it is queued by the span `traceparent` (empty: by none), which works on a message of `queue` (empty: on none).
+
+    What it asks for is a part of the same trace. But where one message makes many, as a bulk send does, or work that never ends
+    promises its next time, each is a trace of its own that is linked to what began it: a trace stays small enough to read. What
+    is tried again stays where it was.
+    """
+    if not traceparent or ((job.trace or job.linked_to) and job.queue not in STANDING):
+        return job
+    if queue in FAN_OUT:
+        return replace(job, trace="", linked_to=traceparent)
+    return replace(job, trace=traceparent, linked_to="")

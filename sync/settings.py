@@ -10,7 +10,7 @@ import binascii
 import ipaddress
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 from urllib.parse import urlsplit
@@ -23,6 +23,8 @@ GRAPH = "https://graph.microsoft.com/v1.0"
 AUTHORITY = "https://login.microsoftonline.com/organizations"
 MAX_MESSAGES_PER_MINUTE = 3_600
 MAX_RETENTION_DAYS = 36_500
+#: A process can be stopped at any time: so many milliseconds of what it measured are lost then at most.
+METRICS_EVERY_MS = 30_000
 DEFAULT_SUBSCRIPTION_MINUTES = 8_640  # six days: a day below the most that Graph allows
 
 
@@ -62,11 +64,37 @@ class Settings:
     provider_allowed_networks: tuple[Network, ...]
     #: how long mail is kept; None: for ever
     retention: timedelta | None
+    #: where spans and metrics go
+    telemetry: "TelemetrySettings"
     #: names of variables of others (the Functions host's) that are still a reference to Key Vault
     unresolved_references: tuple[str, ...]
 
     def __repr__(self) -> str:
         return f"Settings(public_base_url={self.public_base_url!r}, …)"
+
+
+@dataclass(frozen=True)
+class TelemetrySettings:
+    """Where telemetry goes, by the names that Azure Functions and OpenTelemetry give these settings; without any, nowhere."""
+
+    #: the connection string of an Application Insights resource
+    application_insights: str | None = None
+    #: the managed identity to authenticate with there; "": the system's own; None: its key in the connection string is enough
+    identity_client_id: str | None = None
+    #: the root of a collector that takes OTLP over HTTP
+    otlp_endpoint: str | None = None
+    #: how often metrics are exported
+    metrics_every: timedelta = timedelta(milliseconds=METRICS_EVERY_MS)
+    #: what is told of this process (https://opentelemetry.io/docs/specs/semconv/resource/)
+    resource: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it goes anywhere."""
+        return bool(self.application_insights or self.otlp_endpoint)
+
+    def __repr__(self) -> str:
+        return f"TelemetrySettings(wanted={self.wanted})"
 
 
 def load() -> Settings:
@@ -113,6 +141,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         ),
         provider_allowed_networks=reader.listed("PROVIDER_ALLOWED_NETWORKS", _network, needed=False),
         retention=timedelta(days=days) if days else None,
+        telemetry=_telemetry(reader),
         unresolved_references=tuple(sorted(name for name, value in environment.items() if _is_reference(value))),
     )
     if reader.problems:
@@ -134,6 +163,49 @@ def _storage(reader: "_Reader") -> tuple[str | None, dict[str, str], str | None]
             "AzureWebJobsStorage is missing: a connection string, or AzureWebJobsStorage__accountName for an identity."
         )
     return connection, services, reader.optional("AzureWebJobsStorage__clientId")
+
+
+def _telemetry(reader: "_Reader") -> TelemetrySettings:
+    """
+    The settings of Azure Functions' own telemetry (https://learn.microsoft.com/azure/azure-functions/functions-app-settings),
+    which the host reads too; the name of the app and of the instance are set by Azure.
+    """
+    insights = reader.optional("APPLICATIONINSIGHTS_CONNECTION_STRING")
+    if insights and "instrumentationkey=" not in insights.casefold():
+        reader.problem(
+            "APPLICATIONINSIGHTS_CONNECTION_STRING must be the connection string of an Application Insights resource."
+        )
+    authentication = reader.optional("APPLICATIONINSIGHTS_AUTHENTICATION_STRING")
+    identity = None
+    if authentication:
+        given = dict(_pair(part) for part in authentication.split(";") if part.strip())
+        if given.get("authorization") != "AAD" or not given.keys() <= {"authorization", "clientid"}:
+            reader.problem(
+                "APPLICATIONINSIGHTS_AUTHENTICATION_STRING must be Authorization=AAD, or Authorization=AAD;ClientId=… for an"
+                " identity of your own."
+            )
+        identity = given.get("clientid", "")
+    otlp = reader.url("OTEL_EXPORTER_OTLP_ENDPOINT") if reader.optional("OTEL_EXPORTER_OTLP_ENDPOINT") else None
+    name, instance = reader.optional("WEBSITE_SITE_NAME"), reader.optional("WEBSITE_INSTANCE_ID")
+    return TelemetrySettings(
+        application_insights=insights,
+        identity_client_id=identity,
+        otlp_endpoint=otlp,
+        metrics_every=timedelta(
+            milliseconds=reader.number("OTEL_METRIC_EXPORT_INTERVAL", METRICS_EVERY_MS, low=100, high=3_600_000)
+        ),
+        resource={
+            "service.name": name or "outlook-two-way-sync",
+            "cloud.provider": "azure",
+            "cloud.platform": "azure_functions",
+            **({"service.instance.id": instance} if instance else {}),
+        },
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name.strip().casefold(), value.strip()
 
 
 class _Reader:

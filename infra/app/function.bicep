@@ -105,6 +105,9 @@ var storageSettings = {
 var telemetrySettings = {
   APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=AAD;ClientId=${identityClientId}'
+  // The exporter tells Microsoft how it is used, and asks there how to behave, unless it is told not to.
+  APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL: 'true'
+  APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED: 'true'
 }
 
 // Names of secrets, not values. Without a version: the newest is read within a day, or at once after a refresh (infra/README.md).

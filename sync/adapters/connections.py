@@ -8,6 +8,7 @@ The table `connections`.
 """
 
 from dataclasses import replace
+from datetime import datetime
 
 from sync.adapters.rows import Row, columns_of, value_of
 from sync.adapters.tables import Tables
@@ -90,6 +91,7 @@ class ConnectionsTable:
             "RowKey": f"user|{connection.user_id}",
             "connection": connection.connection_id,
             "state": connection.state.value,
+            **({"watched_until": held.expires_at} if (held := connection.subscription) else {}),
             **columns_of(connection),
         }
         if connection.version is None:
@@ -103,6 +105,18 @@ class ConnectionsTable:
         async for row, _ in users:
             counts[row["state"]] += 1
         return counts
+
+    async def standing(self, ends_before: datetime) -> tuple[dict[str, int], int]:
+        """How many are in each state, and how many connected ones have a subscription that ends before then."""
+        counts = {state.value: 0 for state in rule.State}
+        ending = 0
+        users = self._table.query("RowKey ge 'user|' and RowKey lt 'user}'", select=["state", "watched_until"])
+        async for row, _ in users:
+            counts[row["state"]] += 1
+            # A row that was last written before there was this column has it from its next renewal on.
+            until = row.get("watched_until")
+            ending += row["state"] == rule.State.CONNECTED and until is not None and until < ends_before
+        return counts, ending
 
     async def a_tenant(self) -> str | None:
         """The tenant of some connected mailbox; None: there is none."""

@@ -23,18 +23,30 @@ USER_AGENT = "outlook-two-way-sync"
 
 
 class CrmWebhook:
-    """Keeps `flows.ports.Crm`."""
+    """Keeps `flows.ports.Crm`. `on_answer` is called after each try."""
 
     def __init__(
-        self, http: httpx.AsyncClient, url: str, secrets: Sequence[str], clock: Callable[[], datetime]
+        self,
+        http: httpx.AsyncClient,
+        url: str,
+        secrets: Sequence[str],
+        clock: Callable[[], datetime],
+        on_answer: Callable[[Event, Answer], None] | None = None,
     ) -> None:
         self._http = http
         self._url = url
         self._signers = [Webhook(secret) for secret in secrets]
         self._clock = clock
+        self._on_answer = on_answer
 
     async def deliver(self, event: Event) -> Answer:
         """Push an event once; never raises for anything the receiver does. Redirects are not followed."""
+        answer = await self._pushed(event)
+        if self._on_answer is not None:
+            self._on_answer(event, answer)
+        return answer
+
+    async def _pushed(self, event: Event) -> Answer:
         body = json.dumps(event.payload(), separators=(",", ":"))
         began = time.monotonic()
         try:

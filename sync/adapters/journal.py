@@ -23,7 +23,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -56,10 +56,11 @@ AT_ONCE = 16
 
 
 class JournalTable(AgeingRows):
-    """Keeps `flows.ports.Journal`."""
+    """Keeps `flows.ports.Journal`. `on_told` is called once for each event that gets a place in the feed, with its message."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, on_told: Callable[[NewEvent, Message | None], None] | None = None) -> None:
         self._table = tables.table("journal")
+        self._on_told = on_told
         self._last_seen: dict[str, int] = {}
 
     async def accepted(self, account_id: str, key: str) -> AcceptedSend | None:
@@ -219,6 +220,8 @@ class JournalTable(AgeingRows):
                     raise
                 return await self._told(account_id, row[0])
             self._last_seen[account_id] = sequence
+            if self._on_told is not None:
+                self._on_told(event, message)
             await self._table.upsert(row_of(account_id, "last", sequence=sequence))
             return placed
 

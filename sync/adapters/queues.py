@@ -2,19 +2,22 @@
 Azure Queue Storage, and the table `owed` of promises behind the queues.
 
 Messages are base64 as the Functions host expects them (host.json `messageEncoding`), hidden for at most 7 days, and never
-expire. A promise is one row per piece of work, deleted when it is done.
+expire. A promise is one row per piece of work, deleted when it is done. Message and promise carry the trace they were made in.
 """
 
+import asyncio
 import math
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.storage.queue import TextBase64EncodePolicy
+from azure.core.exceptions import DecodeError, ResourceExistsError, ResourceNotFoundError
+from azure.storage.queue import TextBase64DecodePolicy, TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
+from sync import trace
 from sync.adapters.tables import Tables
-from sync.jobs import JOB_OF_QUEUE, POISON_SUFFIX, QUEUES, Job
+from sync.jobs import JOB_OF_QUEUE, POISON_SUFFIX, QUEUES, Job, due_at_of, traced
 
 MAX_DELAY = timedelta(days=6, hours=23)
 NEVER_EXPIRES = -1
@@ -30,6 +33,7 @@ class QueuedWork:
 
     async def promise(self, job: Job, *, due_at: datetime, delay: timedelta = timedelta()) -> None:
         """Remember that this is to be done, and queue it, visible after `delay`."""
+        job = _here(job)
         await self.postpone(job, due_at)
         await self.queue(job, delay)
 
@@ -37,11 +41,13 @@ class QueuedWork:
         """Queue it without a promise."""
         hidden_s = math.ceil(min(max(delay, timedelta()), MAX_DELAY).total_seconds())  # whole seconds, never too few
         client = self._client(job.queue)
+        due = (datetime.now(UTC) + timedelta(seconds=hidden_s)).isoformat(timespec="seconds") if hidden_s else ""
+        text = replace(_here(job), due=due).to_json()
         try:
-            await client.send_message(job.to_json(), visibility_timeout=hidden_s, time_to_live=NEVER_EXPIRES)
+            await client.send_message(text, visibility_timeout=hidden_s, time_to_live=NEVER_EXPIRES)
         except ResourceNotFoundError:
             await self._make(client)
-            await client.send_message(job.to_json(), visibility_timeout=hidden_s, time_to_live=NEVER_EXPIRES)
+            await client.send_message(text, visibility_timeout=hidden_s, time_to_live=NEVER_EXPIRES)
 
     async def done(self, job: Job) -> None:
         """Forget the promise."""
@@ -54,6 +60,7 @@ class QueuedWork:
 
     async def postpone(self, job: Job, due_at: datetime) -> None:
         """Move the promise's time without queueing."""
+        job = replace(_here(job), due="")
         await self._owed.upsert(
             {"PartitionKey": "owed", "RowKey": job.key, "queue": job.queue, "job": job.to_json(), "due_at": due_at}
         )
@@ -69,6 +76,24 @@ class QueuedWork:
                 counts[name] = 0
         return counts
 
+    async def oldest(self) -> dict[str, datetime]:
+        """Since when the oldest message that can be seen waits in each queue; queues without one are left out."""
+        ages = await asyncio.gather(*(self._oldest(name) for name in QUEUES))
+        return {name: since for name, since in zip(QUEUES, ages, strict=True) if since is not None}
+
+    async def _oldest(self, name: str) -> datetime | None:
+        try:
+            messages = await self._client(name).peek_messages(max_messages=1)
+        except ResourceNotFoundError:
+            return None
+        except DecodeError:  # not ours, and on its way to the poison queue
+            return None
+        if not messages or messages[0].inserted_on is None:
+            return None
+        # A message that was put off is as old as the time from which it can be seen.
+        put_off_to = due_at_of(messages[0].content)
+        return max(messages[0].inserted_on, put_off_to) if put_off_to else messages[0].inserted_on
+
     async def close(self) -> None:
         """Close the connections."""
         for client in self._clients.values():
@@ -77,7 +102,9 @@ class QueuedWork:
 
     def _client(self, name: str) -> QueueClient:
         if name not in self._clients:
-            self._clients[name] = self._service.get_queue_client(name, message_encode_policy=TextBase64EncodePolicy())
+            self._clients[name] = self._service.get_queue_client(
+                name, message_encode_policy=TextBase64EncodePolicy(), message_decode_policy=TextBase64DecodePolicy()
+            )
         return self._clients[name]
 
     @staticmethod
@@ -86,3 +113,8 @@ class QueuedWork:
             await client.create_queue()
         except ResourceExistsError:
             return
+
+
+def _here(job: Job) -> Job:
+    here = trace.current()
+    return traced(job, here.traceparent, here.queue)

@@ -13,6 +13,7 @@ from typing import Any
 
 import azure.functions as func
 
+from sync import trace
 from sync.api.answers import SAFE_HEADERS
 from sync.api.browser import page
 from sync.domain import errors
@@ -54,7 +55,8 @@ def endpoint(handler: Handler) -> Handler:
     @functools.wraps(handler)
     async def answered(req: func.HttpRequest, context: func.Context, **bindings: Any) -> func.HttpResponse:
         try:
-            return await handler(req=req, context=context, **bindings)
+            with trace.inside(trace.of_context(context)):
+                return await handler(req=req, context=context, **bindings)
         except Exception as error:  # noqa: BLE001 - the edge: whatever it is, the caller gets a problem
             return _answer_error(error, context.invocation_id)
 
@@ -67,7 +69,8 @@ def browser_page(handler: Handler) -> Handler:
     @functools.wraps(handler)
     async def answered(req: func.HttpRequest, context: func.Context, **bindings: Any) -> func.HttpResponse:
         try:
-            return await handler(req=req, context=context, **bindings)
+            with trace.inside(trace.of_context(context)):
+                return await handler(req=req, context=context, **bindings)
         except errors.SignInLinkUnusable as unusable:
             return page("This sign-in can't go on", unusable.detail, status=HTTPStatus.BAD_REQUEST)
         except Exception as error:  # noqa: BLE001 - the edge

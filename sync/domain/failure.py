@@ -44,6 +44,12 @@ class Poisoned:
     tries: int | None
 
 
+def told_of(error: Exception) -> dict[str, object]:
+    """What a log says of a neighbour's no: its kind, and the neighbour's code and status, never its words."""
+    known = {name: getattr(error, name) for name in ("code", "status", "cause") if hasattr(error, name)}
+    return {"kind": type(error).__name__, **known}
+
+
 def reason_of(error: BaseException) -> str:
     """The kind of error and the places in the code that led to it, as `KeyError at a.py:12 < b.py:3`."""
     frames = traceback.extract_tb(error.__traceback__)

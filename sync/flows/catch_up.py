@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from sync.domain.connection import Connection, State
 from sync.domain.errors import Conflict, Declined, Gone, OperatorAlarm, OutsideError, ReconnectNeeded, Throttled
+from sync.domain.failure import told_of
 from sync.domain.mail import MailboxMessage
 from sync.flows.ports import Clock, Connections, Mail, Work
 from sync.flows.receive import Receive
@@ -61,7 +62,7 @@ class CatchingUp:
         except (OutsideError, OperatorAlarm) as failure:
             if isinstance(failure, OperatorAlarm):
                 log.critical("operator alarm: %s", failure.detail)
-            log.warning("catch-up interrupted", extra={"connection_id": job.connection_id, "problem": failure.detail})
+            log.warning("catch-up interrupted", extra={"connection_id": job.connection_id, **told_of(failure)})
             wait = failure.retry_after if isinstance(failure, Throttled) else RETRY_AFTER
             await self.work.promise(job, due_at=self.clock() + wait + LOST_AFTER, delay=wait)
             return

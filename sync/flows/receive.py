@@ -35,9 +35,10 @@ from sync.domain.retry import OPERATOR_NEEDS
 from sync.domain.thread_rule import Belongs, anchors_of
 from sync.flows.belonging import judge, sent_from_crm
 from sync.flows.bounce import Bounces, TooEarly
+from sync.flows.counted import counted
 from sync.flows.deliver import tell
 from sync.flows.outcome import Outcomes
-from sync.flows.ports import Anchors, Clock, Connections, Content, Journal, Mail, Work
+from sync.flows.ports import Anchors, Clock, Connections, Content, Journal, Mail, Metrics, Work
 from sync.flows.reconnect import Reconnect
 from sync.flows.through_outlook import ThroughOutlook
 from sync.jobs import MailChange
@@ -49,12 +50,18 @@ RETRY_DELAYS = tuple(timedelta(seconds=s) for s in (5, 15, 60, 300, 900))
 MAX_TRIES = 200
 
 
-def acknowledge(body: bytes, signing_keys: Sequence[bytes]) -> list[str]:
-    """The queue messages for a change notification collection. Forged items are counted in the log and dropped."""
-    changes = read_changes(body, signing_keys)
+def acknowledge(
+    body: bytes, signing_keys: Sequence[bytes], *, trace: str = "", metrics: Metrics | None = None
+) -> list[str]:
+    """
+    The queue messages for a change notification collection. Forged items are counted and dropped.
+
+    trace: the traceparent of the post, which goes on with each message.
+    """
+    changes = counted("change", metrics, lambda: read_changes(body, signing_keys))
     if changes.forged:
         log.warning("forged notifications dropped", extra={"count": changes.forged})
-    return [MailChange(connection_id, graph_id).to_json() for connection_id, graph_id in changes.changed]
+    return [MailChange(connection_id, graph_id, trace=trace).to_json() for connection_id, graph_id in changes.changed]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sync.domain import message as rule
 from sync.domain import send_refusal
 from sync.domain.errors import Conflict, Declined, Gone, OperatorAlarm, OutsideError, ReconnectNeeded, Throttled
+from sync.domain.failure import told_of
 from sync.domain.ids import place_in_batch
 from sync.domain.message import Message
 from sync.domain.retry import LOST_AFTER, OPERATOR_NEEDS, GiveUp, after_unfinished_send
@@ -68,7 +69,7 @@ class Send:
             try:
                 await self.outlook.discard(message)
             except (OutsideError, OperatorAlarm) as failure:
-                log.info("draft not discarded", extra={"message_id": message.message_id, "problem": failure.detail})
+                log.info("draft not discarded", extra={"message_id": message.message_id, **told_of(failure)})
                 await self._discard_later(job, message)
                 return
         await self.outcomes.tell(message)

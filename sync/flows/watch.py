@@ -19,13 +19,15 @@ from sync.domain import subscription as rule
 from sync.domain.connection import Connection, State, Subscription
 from sync.domain.errors import Conflict, Gone, OperatorAlarm, OutsideError, ReconnectNeeded, Throttled
 from sync.domain.event import connection_event
+from sync.domain.failure import told_of
 from sync.domain.notification import client_state, key_name, read_lifecycle
 from sync.domain.retry import OPERATOR_NEEDS
 from sync.flows.catch_up import EVERY, LOST_AFTER
 from sync.flows.connect import tell_update
+from sync.flows.counted import counted
 from sync.flows.deliver import tell
 from sync.flows.disconnect import Disconnect
-from sync.flows.ports import Clock, Connections, Journal, Subscriptions, Tokens, Work
+from sync.flows.ports import Clock, Connections, Journal, Metrics, Subscriptions, Tokens, Work
 from sync.flows.reconnect import Reconnect
 from sync.jobs import CatchUp, WatchMailbox
 
@@ -35,12 +37,18 @@ log = logging.getLogger(__name__)
 GRACE = timedelta(minutes=1)
 
 
-def acknowledge(body: bytes, signing_keys: Sequence[bytes]) -> list[str]:
-    """The queue messages for a lifecycle notification collection. Forged items are counted in the log and dropped."""
-    told = read_lifecycle(body, signing_keys)
+def acknowledge(
+    body: bytes, signing_keys: Sequence[bytes], *, trace: str = "", metrics: Metrics | None = None
+) -> list[str]:
+    """
+    The queue messages for a lifecycle notification collection. Forged items are counted and dropped.
+
+    trace: the traceparent of the post, which goes on with each message.
+    """
+    told = counted("lifecycle", metrics, lambda: read_lifecycle(body, signing_keys))
     if told.forged:
         log.warning("forged lifecycle notifications dropped", extra={"count": told.forged})
-    return [WatchMailbox(connection_id, event).to_json() for connection_id, event in told.changed]
+    return [WatchMailbox(connection_id, event, trace=trace).to_json() for connection_id, event in told.changed]
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ class Watch:
     async def _again(self, job: WatchMailbox, connection: Connection, failure: OutsideError | OperatorAlarm) -> None:
         """Try again later: soon where nothing tells us of the mailbox, less and less often where something does."""
         now = self.clock()
-        extra = {"connection_id": job.connection_id, "problem": failure.detail}
+        extra = {"connection_id": job.connection_id, **told_of(failure)}
         failing_since = datetime.fromisoformat(job.failing_since) if job.failing_since else now
         if isinstance(failure, OperatorAlarm):
             log.critical("operator alarm: %s", failure.detail, extra=extra)
@@ -194,7 +202,7 @@ class Watch:
         except OutsideError as failure:
             log.warning(
                 "old subscription not closed; it ends by itself",
-                extra={"connection_id": connection.connection_id, "problem": failure.detail},
+                extra={"connection_id": connection.connection_id, **told_of(failure)},
             )
         return connection
 
@@ -235,7 +243,7 @@ class Watch:
                 log.info("orphaned subscription closed", extra={"connection_id": connection.connection_id})
                 await self.subscriptions.close(connection, orphan)
         except OutsideError as failure:
-            log.info("not tidied", extra={"connection_id": connection.connection_id, "problem": failure.detail})
+            log.info("not tidied", extra={"connection_id": connection.connection_id, **told_of(failure)})
 
     async def _in_use(self, connection: Connection) -> set[str]:
         """The subscriptions that connections of this mailbox live by."""

@@ -4,18 +4,18 @@ Where adapters meet flows, the only place that sees both: here the flows, in ada
 Flows are imported where they are built, as adapters are, so that a cold start pays only for what it does.
 """
 
-import logging
 import random
 import secrets
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sync import settings
+from sync import settings, trace
 from sync.domain.connection import Connection, DefaultSender
 from sync.domain.ids import key_hash
+from sync.wiring import logs
 from sync.wiring.adapters import Adapters, now
-from sync.wiring.noting import QueueFunction, noting
+from sync.wiring.noting import QueueFunction, noting, timed
 
 if TYPE_CHECKING:
     from sync.flows.accept import Accept
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sync.flows.disconnect import Disconnect
     from sync.flows.erase import Erase
     from sync.flows.explain import Explain
+    from sync.flows.gauges import Gauges
     from sync.flows.outcome import Outcomes
     from sync.flows.pacing import Pacing
     from sync.flows.poison import Poisons
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     from sync.flows.webhook import Endpoint
 
 
+__all__ = ["Wiring", "build", "timed"]
+
+
 def new_secret() -> str:
     """256 random bits, URL-safe."""
     return secrets.token_urlsafe(32)
@@ -55,8 +59,7 @@ def new_secret() -> str:
 
 def build() -> "Wiring":
     """The app as its environment asks for it; raises ConfigurationError with everything that is wrong."""
-    for name in ("azure", "httpx", "httpcore", "msal", "urllib3"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # they write a line, with addresses, for each request
+    logs.set_up()
     return Wiring(settings.load())
 
 
@@ -69,13 +72,17 @@ class Wiring(Adapters):
         """Queue messages for `mail-changes`."""
         from sync.flows.receive import acknowledge
 
-        return acknowledge(body, self.settings.signing_keys)
+        return acknowledge(
+            body, self.settings.signing_keys, trace=trace.current().traceparent, metrics=self.watching.tally
+        )
 
     def acknowledge_lifecycle(self, body: bytes) -> list[str]:
         """Queue messages for `mailbox-watch`."""
         from sync.flows.watch import acknowledge
 
-        return acknowledge(body, self.settings.signing_keys)
+        return acknowledge(
+            body, self.settings.signing_keys, trace=trace.current().traceparent, metrics=self.watching.tally
+        )
 
     # Flows, as the entry functions call them.
 
@@ -392,8 +399,32 @@ class Wiring(Adapters):
         return Poisons(self._poison, now)
 
     def noting(self, queue: str) -> Callable[[QueueFunction], QueueFunction]:
-        """A decorator of the function that works on this queue."""
-        return noting(lambda: self.poisons, queue)
+        """A decorator of the function that works on this queue: the work is watched, and why it failed is noted."""
+        note, watch = noting(lambda: self.poisons, queue), self.watching.watched(queue)
+        return lambda function: note(watch(function))
+
+    async def take_queue_gauges(self) -> None:
+        """How the queues stand, where anybody is told."""
+        if await self.watching.ready() is not None:
+            await self._gauges.queues()
+
+    async def take_mailbox_gauges(self) -> None:
+        """How the connections stand, where anybody is told."""
+        if await self.watching.ready() is not None:
+            await self._gauges.mailboxes()
+
+    @cached_property
+    def _gauges(self) -> "Gauges":
+        from sync.flows.gauges import Gauges
+
+        return Gauges(
+            work=self._work,
+            connections=self._connections,
+            endpoint=self.endpoint,
+            metrics=self.watching.tally,
+            clock=now,
+            lifetime=self.settings.subscription_lifetime,
+        )
 
     # What several of them share.
 

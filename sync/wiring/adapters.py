@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sync.settings import Settings
+from sync.wiring.watching import Watching
 
 #: How blob and queue clients repeat a call that failed for a moment: three times, each 1 to 3 s later (the backoff, 1 s more by
 #: the base, up to 1 s more or less by chance). By default they wait 18 s at first, and then longer, which neither the CRM nor a
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from sync.adapters.tokens import SealedTokens
     from sync.adapters.web import PlainWeb
     from sync.adapters.webhooks import WebhooksTable
+    from sync.domain.event import Answer, Event, NewEvent
+    from sync.domain.message import Message
 
 
 def now() -> datetime:
@@ -107,10 +110,40 @@ class Adapters:
         return DefaultAzureCredential(managed_identity_client_id=self.settings.storage_identity_client_id)
 
     @cached_property
+    def watching(self) -> Watching:
+        """Telemetry of this process."""
+        return Watching(self.settings.telemetry)
+
+    @cached_property
+    def _transport(self) -> "httpx.AsyncBaseTransport":
+        from httpx_aiohttp import AiohttpTransport
+
+        return AiohttpTransport(trust_env=False)
+
+    @cached_property
     def _http(self) -> "httpx.AsyncClient":
+        """For what is neither Graph's mail nor the CRM's webhook; not watched."""
         from httpx_aiohttp import HttpxAiohttpClient
 
-        return HttpxAiohttpClient(trust_env=False)
+        return HttpxAiohttpClient(trust_env=False, transport=self._transport)
+
+    @cached_property
+    def _graph_http(self) -> "httpx.AsyncClient":
+        from httpx_aiohttp import HttpxAiohttpClient
+
+        from sync.adapters.watched_http import GraphTransport
+
+        base_url, watching = self.settings.graph_base_url, self.watching
+        transport = GraphTransport(self._transport, base_url, watching.spans, watching.tally.note)
+        return HttpxAiohttpClient(trust_env=False, transport=transport)
+
+    @cached_property
+    def _crm_http(self) -> "httpx.AsyncClient":
+        from httpx_aiohttp import HttpxAiohttpClient
+
+        from sync.adapters.watched_http import CrmTransport
+
+        return HttpxAiohttpClient(trust_env=False, transport=CrmTransport(self._transport, self.watching.spans))
 
     @cached_property
     def _web(self) -> "PlainWeb":
@@ -144,7 +177,7 @@ class Adapters:
     def _graph(self) -> "GraphClient":
         from sync.adapters.graph_client import GraphClient
 
-        return GraphClient(self._http, self.settings.graph_base_url, self._tokens)
+        return GraphClient(self._graph_http, self.settings.graph_base_url, self._tokens)
 
     @cached_property
     def _mail(self) -> "GraphMail":
@@ -161,8 +194,14 @@ class Adapters:
     @cached_property
     def _crm(self) -> "CrmWebhook":
         from sync.adapters.crm import CrmWebhook
+        from sync.domain.readings import of_delivery
 
-        return CrmWebhook(self._http, self.settings.crm_webhook_url, self.settings.crm_webhook_secrets, now)
+        def measure(event: "Event", answer: "Answer") -> None:
+            for reading in of_delivery(event, answer, now()):
+                self.watching.tally.note(reading)
+
+        settings = self.settings
+        return CrmWebhook(self._crm_http, settings.crm_webhook_url, settings.crm_webhook_secrets, now, measure)
 
     @cached_property
     def _smtp(self) -> "ProviderSmtp":
@@ -198,8 +237,13 @@ class Adapters:
     @cached_property
     def _journal(self) -> "JournalTable":
         from sync.adapters.journal import JournalTable
+        from sync.domain.readings import of_told
 
-        return JournalTable(self._tables)
+        def measure(event: "NewEvent", message: "Message | None") -> None:
+            for reading in of_told(event, message):
+                self.watching.tally.note(reading)
+
+        return JournalTable(self._tables, measure)
 
     @cached_property
     def _paces(self) -> "PacesTable":

@@ -66,7 +66,7 @@ class Answer(Control):
     `POST /_lab/answer`: how the next `times` deliveries are answered.
 
     `delay_s` seconds pass before the answer; `retry_after` is the header's value: seconds, or an HTTP date. With `account_id`
-    only that account's deliveries are meant, and the others pass by.
+    only that account's deliveries are meant, and the others pass by. `echo`: the answer's body is what came.
     """
 
     status: int = Field(ge=200, le=599)
@@ -74,6 +74,7 @@ class Answer(Control):
     retry_after: float | str | None = None
     times: int = Field(default=1, ge=1)
     account_id: str | None = None
+    echo: bool = False
 
 
 @dataclass(eq=False)
@@ -187,7 +188,7 @@ class CrmSink:
             async with self._news:
                 self.accepted.append(delivery)
                 self._news.notify_all()
-        return web.Response(status=answer.status, headers=self._headers_of(answer))
+        return web.Response(status=answer.status, headers=self._headers_of(answer), body=body if answer.echo else None)
 
     def _next_answer(self, event: Event) -> Answer:
         for script in self._scripts:

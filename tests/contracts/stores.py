@@ -8,7 +8,7 @@ import base64
 import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
@@ -68,6 +68,12 @@ class Stores(Protocol):
 
     async def taken(self, queue: str) -> Job | None:
         """The next job that can be seen in a queue, taken out of it."""
+
+    def now(self) -> datetime:
+        """The time by which queues show their messages."""
+
+    def passes(self, time: timedelta) -> None:
+        """Let so much of it pass, where it does not by itself."""
 
     async def taken_after(self, queue: str, delay: timedelta) -> Job:
         """The job that can be seen in a queue once `delay` has passed, and not a moment earlier."""
@@ -133,6 +139,12 @@ class FakeStores:
             return None
         self._work.messages.remove(seen[0])
         return seen[0].job
+
+    def now(self) -> datetime:
+        return self._clock()
+
+    def passes(self, time: timedelta) -> None:
+        self._clock.advance(time)
 
     async def taken_after(self, queue: str, delay: timedelta) -> Job:
         self._clock.advance(delay - timedelta(milliseconds=1))
@@ -214,6 +226,12 @@ class AzureStores:
             return None
         await client.delete_message(message)
         return JOB_OF_QUEUE[queue].from_json(message.content)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def passes(self, time: timedelta) -> None:
+        pass
 
     async def taken_after(self, queue: str, delay: timedelta) -> Job:
         assert await self.taken(queue) is None, "seen too early"

@@ -2,10 +2,11 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from sync.domain.connection import Connection, Erased, State, disconnected
+from sync.domain.connection import Connection, Erased, State, Subscription, disconnected
 from sync.domain.errors import Conflict
 from sync.domain.sign_in import LastSignIn, Step
 from sync.domain.thread_rule import Anchor, KeyKind
@@ -163,6 +164,27 @@ async def test_connections_are_counted_by_state(stores: Stores) -> None:
         await connections.save(connection(f"con_{i}", f"u{i}", account_id=f"account{i}", state=state))
     counts = await connections.count_by_state()
     assert counts == {"connecting": 0, "connected": 2, "needs_reconnect": 0, "disconnected": 1}
+
+
+async def test_how_connections_stand_is_counted(stores: Stores) -> None:
+    """By state as above; and those connected ones whose subscription ends before a time, wherever they belong."""
+    connections = stores.connections()
+    soon, later = (Subscription(f"sub-{h}", NOW + timedelta(hours=h), NOW) for h in (1, 9))
+    people = [
+        (State.CONNECTED, soon),
+        (State.CONNECTED, later),
+        (State.CONNECTING, None),
+        (State.NEEDS_RECONNECT, soon),
+        (State.DISCONNECTED, soon),
+    ]
+    for i, (state, subscription) in enumerate(people):
+        made = connection(f"con_{i}", f"u{i}", account_id=f"account{i}", state=state, subscription=subscription)
+        await connections.introduce(made)
+        await connections.save(made)
+    counts, ending = await connections.standing(NOW + timedelta(hours=2))
+    assert counts == {"connecting": 1, "connected": 2, "needs_reconnect": 1, "disconnected": 1}
+    assert ending == 1
+    assert (await connections.standing(NOW + timedelta(hours=10)))[1] == 2
 
 
 async def test_a_tenant_that_has_the_app_is_found(stores: Stores) -> None:

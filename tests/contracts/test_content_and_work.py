@@ -1,13 +1,15 @@
 """The promises of content and work, on the fakes and on Azure Blobs, Queues and Tables."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from sync import trace
 from sync.domain.body import Body
 from sync.domain.errors import NotFound
 from sync.jobs import QUEUES, DeliverEvent, EraseUser, Job, MailChange, SendMail, WatchMailbox
+from tests.cloud.polling import eventually
 from tests.contracts.stores import AzureStores, Stores
 from tests.contracts.values import ACCOUNT, NOW
 
@@ -164,6 +166,49 @@ async def test_the_same_work_promised_twice_is_one_promise(stores: Stores) -> No
     assert [job async for job in work.overdue(NOW + timedelta(hours=1))] == [
         WatchMailbox("con_1", "subscriptionRemoved")
     ]
+
+
+async def test_a_job_carries_the_trace_it_was_queued_in(stores: Stores) -> None:
+    """In its message, and in the promise that brings it back when the message is lost; what is tried again stays there."""
+    work, later = stores.work(), NOW + timedelta(hours=1)
+    here = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with trace.inside(here, "mail-changes"):
+        await work.promise(JOBS[3], due_at=NOW)
+    taken = await stores.taken("crm-deliveries")
+    assert taken is not None
+    assert (taken.trace, taken.linked_to) == (here, "")
+    [promised] = [job async for job in work.overdue(later)]
+    assert (promised.trace, promised.due) == (here, "")
+
+    with trace.inside("00-11111111111111111111111111111111-2222222222222222-01", "crm-deliveries"):
+        await work.promise(promised, due_at=NOW)
+    again = await stores.taken("crm-deliveries")
+    assert again is not None
+    assert again.trace == here
+
+    with trace.inside(here, "mail-batches"):
+        await work.queue(JOBS[1])
+    one_of_many = await stores.taken("mail-sends")
+    assert one_of_many is not None
+    assert (one_of_many.trace, one_of_many.linked_to) == ("", here)
+
+
+async def test_the_oldest_that_can_be_seen_is_known(stores: Stores) -> None:
+    """Since when it can be seen, not since when it is there: what was put off for a day is not a day old when its time comes."""
+    work = stores.work()
+    assert await work.oldest() == {}
+    began, at = time.monotonic(), stores.now()
+    await work.queue(JOBS[2], timedelta(hours=1))
+    await work.queue(JOBS[1], timedelta(seconds=2))
+    assert await work.oldest() == {}
+
+    async def seen() -> dict[str, datetime]:
+        stores.passes(timedelta(seconds=0.5))
+        return await work.oldest()
+
+    oldest = await eventually(seen, "the message to be seen")
+    assert oldest.keys() == {"mail-sends"}
+    assert timedelta(seconds=1) <= oldest["mail-sends"] - at <= timedelta(seconds=3 + time.monotonic() - began)
 
 
 async def test_what_waits_is_counted_for_each_queue_and_its_poison(stores: Stores) -> None:

@@ -1,6 +1,7 @@
 """Connections, in memory: the current one of each user, and all there ever were."""
 
 from collections import Counter
+from datetime import datetime
 
 from sync.domain import connection as rule
 from sync.domain.connection import Connection
@@ -83,6 +84,19 @@ class FakeConnections:
         async with self._faults.at("connections.count_by_state"):
             counts = Counter(connection.state for connection in self._current)
             return {state.value: counts[state] for state in rule.State}
+
+    async def standing(self, ends_before: datetime) -> tuple[dict[str, int], int]:
+        """How many are in each state, and how many connected ones have a subscription that ends before then."""
+        async with self._faults.at("connections.standing"):
+            counts = Counter(connection.state for connection in self._current)
+            ending = [
+                connection
+                for connection in self._current
+                if connection.state is rule.State.CONNECTED
+                and connection.subscription is not None
+                and connection.subscription.expires_at < ends_before
+            ]
+            return {state.value: counts[state] for state in rule.State}, len(ending)
 
     async def a_tenant(self) -> str | None:
         """The tenant of some connected mailbox; None: there is none."""

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sync.jobs import JOB_OF_QUEUE, POISON_SUFFIX, QUEUES, Job
+from sync import trace
+from sync.jobs import JOB_OF_QUEUE, POISON_SUFFIX, QUEUES, Job, traced
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Faults
 
@@ -45,7 +46,7 @@ class FakeWork:
     async def queue(self, job: Job, delay: timedelta = timedelta()) -> None:
         """Queue it without a promise."""
         async with self._faults.at("work.queue"):
-            self.put(job.queue, job.to_json(), delay)
+            self.put(job.queue, _here(job).to_json(), delay)
 
     async def done(self, job: Job) -> None:
         """Forget the promise."""
@@ -62,13 +63,19 @@ class FakeWork:
     async def postpone(self, job: Job, due_at: datetime) -> None:
         """Move the promise's time without queueing."""
         async with self._faults.at("work.postpone"):
-            self.promises[job.key] = (job, due_at)
+            self.promises[job.key] = (_here(job), due_at)
 
     async def waiting(self) -> dict[str, int]:
         """About how many messages are in each queue and each poison queue."""
         async with self._faults.at("work.waiting"):
             counts = Counter(message.queue for message in self.messages)
             return {name: counts[name] for name in (*QUEUES, *(queue + POISON_SUFFIX for queue in QUEUES))}
+
+    async def oldest(self) -> dict[str, datetime]:
+        """Since when the oldest message that can be seen waits in each queue; queues without one are left out."""
+        async with self._faults.at("work.oldest"):
+            seen = [(m.queue, m.visible_at) for m in self.messages if m.visible_at <= self._clock()]
+            return {queue: min(at for name, at in seen if name == queue) for queue, _ in seen}
 
     def put(self, queue: str, text: str, delay: timedelta = timedelta()) -> None:
         """A message in a queue, as an output binding writes it. Queues count whole seconds, never less than was asked."""
@@ -78,3 +85,9 @@ class FakeWork:
     def visible(self, queue: str) -> list[Job]:
         """The jobs in a queue that can be seen now."""
         return [m.job for m in self.messages if m.queue == queue and m.visible_at <= self._clock()]
+
+
+def _here(job: Job) -> Job:
+    """The job with the trace that it is queued in."""
+    here = trace.current()
+    return traced(job, here.traceparent, here.queue)

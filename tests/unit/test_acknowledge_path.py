@@ -22,7 +22,7 @@ from tests.unit.test_settings import GOOD
 HEAVY = (
     *("azure.data", "azure.storage", "azure.identity", "azure.core", "msal", "httpx", "httpx_aiohttp", "aiohttp"),
     *("pydantic", "nh3", "email_validator", "cryptography", "standardwebhooks", "requests"),
-    *("aiosmtplib", "idna"),
+    *("aiosmtplib", "idna", "opentelemetry"),
 )
 WORD = client_state("con_1", b"k" * 32)
 CHANGE = {"clientState": WORD, "changeType": "created", "resourceData": {"id": "AAkA1"}}

@@ -192,6 +192,8 @@ NOT_A_FIELD: dict[tuple[str, frozenset[str]], str] = {
     ("sync.api.reference.operations.operation", frozenset({"key", "page", "anybody"})): "who may call a route",
     ("sync.api.reference.operations.operation", frozenset({"true", "false"})): "a yes or no of a query",
     ("sync.domain.sign_in", frozenset(set(sign_in.Step))): "how far a sign-in has come, which nobody is told",
+    ("sync.domain.metrics", frozenset({"counter", "gauge", "histogram"})): "kinds of metrics, in infra/RUNBOOK.md",
+    ("sync.domain.readings", frozenset({"change", "lifecycle"})): "of sync.notifications.…, in infra/RUNBOOK.md",
 }
 
 

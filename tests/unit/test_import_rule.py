@@ -15,11 +15,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "sync": (),
     "sync.domain": ("sync.domain",),
     "sync.jobs": (),
-    "sync.adapters": ("sync.domain", "sync.jobs", "sync.adapters"),
+    "sync.trace": (),
+    "sync.adapters": ("sync.domain", "sync.jobs", "sync.trace", "sync.adapters"),
     "sync.flows": ("sync.domain", "sync.jobs", "sync.flows"),
     "sync.settings": ("sync.domain",),
-    "sync.wiring": ("sync.domain", "sync.jobs", "sync.adapters", "sync.flows", "sync.settings", "sync.wiring"),
-    "sync.api": ("sync.domain", "sync.api"),
+    "sync.wiring": (
+        *("sync.domain", "sync.jobs", "sync.trace", "sync.adapters", "sync.flows", "sync.settings", "sync.wiring"),
+    ),
+    "sync.api": ("sync.domain", "sync.trace", "sync.api"),
     "function_app": ("sync.wiring", "sync.api", "sync.jobs"),
 }
 #: What the standard library offers for looking at the world: the domain is told the time, the dice and the settings.

@@ -104,6 +104,9 @@ def test_queue_messages_hold_ids_only() -> None:
         "after",
         "through",
         "asked_at",
+        "trace",
+        "linked_to",
+        "due",
     }
     assert fields <= ids | marks, "an id or a mark may stand in a queue message, nothing that a person wrote"
 

@@ -284,6 +284,6 @@ def test_a_reference_that_azure_did_not_resolve_is_named_as_that(name: str) -> N
 
 def test_a_reference_of_somebody_else_is_kept_by_name() -> None:
     """The Functions host's own settings don't keep the app from starting; the status tells of them."""
-    environment = {**GOOD, "APPLICATIONINSIGHTS_CONNECTION_STRING": REFERENCE, "WEBSITE_X": "@microsoft.keyvault(x)"}
-    assert read(environment).unresolved_references == ("APPLICATIONINSIGHTS_CONNECTION_STRING", "WEBSITE_X")
+    environment = {**GOOD, "AzureWebJobsDashboard": REFERENCE, "WEBSITE_X": "@microsoft.keyvault(x)"}
+    assert read(environment).unresolved_references == ("AzureWebJobsDashboard", "WEBSITE_X")
     assert read(GOOD).unresolved_references == ()

@@ -169,6 +169,13 @@ def test_every_http_function_answers_its_errors(functions: dict[str, Any]) -> No
             assert inspect.iscoroutinefunction(handler)
 
 
+def test_every_timer_keeps_the_words_of_its_failures(functions: dict[str, Any]) -> None:
+    """Each is wrapped by wiring.timed: the host writes to its log what a function raises."""
+    for name, function in functions.items():
+        if name.startswith("timer_"):
+            assert function.get_user_function().__code__.co_name == "kept", f"put @wiring.timed on {name}"
+
+
 def test_every_queue_function_notes_its_failures(functions: dict[str, Any]) -> None:
     """Each is wrapped by flows.noting, so that what ends as poison says why."""
     for name, function in functions.items():

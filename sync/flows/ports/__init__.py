@@ -9,7 +9,9 @@ the OutsideError family of `domain.errors`.
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
+from sync.domain.metrics import Reading
 from sync.flows.ports.neighbours import Crm, Entra, Mail, Smtp, Submission, Subscriptions, Web
 from sync.flows.ports.storage import (
     Anchors,
@@ -36,6 +38,7 @@ __all__ = [
     "Entra",
     "Journal",
     "Mail",
+    "Metrics",
     "NewSecret",
     "Paces",
     "Poison",
@@ -56,3 +59,10 @@ Clock = Callable[[], datetime]
 NewSecret = Callable[[], str]
 #: A random number from 0 to 1, to spread retries.
 Dice = Callable[[], float]
+
+
+class Metrics(Protocol):
+    """What the app measures of itself."""
+
+    def note(self, reading: Reading) -> None:
+        """Take a value. Never raises, and waits for nothing."""

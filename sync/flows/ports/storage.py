@@ -89,6 +89,14 @@ class Connections(Protocol):
     async def count_by_state(self) -> dict[str, int]:
         """How many current connections there are in each state."""
 
+    async def standing(self, ends_before: datetime) -> tuple[dict[str, int], int]:
+        """
+        How many current connections there are in each state, and how many connected ones have a subscription that ends before
+        then.
+
+        Reads a column or two of every connection: a page of 1,000 for each thousand of them.
+        """
+
     async def a_tenant(self) -> str | None:
         """The tenant of some connected mailbox; None: there is none."""
 
@@ -323,6 +331,9 @@ class Work(Protocol):
 
     async def waiting(self) -> dict[str, int]:
         """About how many messages are in each queue and each poison queue."""
+
+    async def oldest(self) -> dict[str, datetime]:
+        """Since when the oldest message that can be seen waits in each queue; queues without one are left out."""
 
 
 class Poison(Protocol):

@@ -19,8 +19,8 @@ The host is this process, the app runs in a child process, as in Azure. Who does
 
 Not imitated, and refused when an app uses it: triggers and bindings other than HTTP, queue and timer, retry policies,
 identity-based connections. Not imitated, silently: scale-out, several worker processes, the singleton lock and the
-stored status of timers, HTTP concurrency limits, CORS, keys per function, Application Insights. `func start` runs the
-same app.
+stored status of timers, HTTP concurrency limits, CORS, keys per function, and the host's own telemetry (each invocation
+has its `traceparent` all the same). `func start` runs the same app.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -8,13 +8,14 @@ function has succeeded, and where that fails the invocation has failed. What is 
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
 import time
 import uuid
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from tests.cloud.functions.timers import Timer
 from tests.cloud.functions.worker_link import AppLoadError
 from tests.cloud.server import Server
 
+#: https://www.w3.org/TR/trace-context/#traceparent-header: the trace, and its flags.
+TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 #: How long stop() waits for what is running.
 DRAIN_SECONDS = 5.0
 
@@ -56,6 +59,8 @@ class FunctionsHost:
         #: Invocations begun, and failed, by the name of the function.
         self.invocations: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
+        #: The trace of each of the last invocations, by the name of its function, as `traceparent`.
+        self.traceparents: deque[tuple[str, str]] = deque(maxlen=10_000)
         self._lease_seconds = lease_seconds
         self._response_limit_seconds = response_limit_seconds
         self._front = front.Front(self.function_key, self.master_key, self._call_http, self._run_now, self._status)
@@ -245,7 +250,9 @@ class FunctionsHost:
         self, function: AppFunction, inputs: dict[str, wire.Value], metadata: dict[str, wire.Value] | None = None
     ) -> wire.Outcome:
         """Run a function and write its outputs; never raises, an `error` in the outcome says what went wrong."""
-        invocation = wire.Invocation(str(uuid.uuid4()), function.function_id, inputs, metadata or {})
+        traceparent = _traceparent(inputs)
+        invocation = wire.Invocation(str(uuid.uuid4()), function.function_id, inputs, metadata or {}, traceparent)
+        self.traceparents.append((function.name, traceparent))
         self.invocations[function.name] += 1
         self._in_flight.add(invocation.invocation_id)
         self._changes += 1
@@ -322,3 +329,14 @@ class FunctionsHost:
     def _say(self, text: str) -> None:
         with contextlib.suppress(OSError):
             os.write(self._log, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} HOST {text}\n".encode())
+
+
+def _traceparent(inputs: dict[str, wire.Value]) -> str:
+    """
+    The trace of a new invocation: that of the HTTP caller, who may send one, or a new one. The real host exports a span of its
+    own under this id; that is not imitated.
+    """
+    for kind, value in inputs.values():
+        if kind == "http" and (found := TRACEPARENT.fullmatch(value.headers.get("traceparent", ""))):
+            return f"00-{found[1]}-{secrets.token_hex(8)}-{found[2]}"
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"

@@ -81,6 +81,8 @@ class Invocation:
     function_id: str
     inputs: dict[str, Value]
     metadata: dict[str, Value]
+    #: W3C Trace Context of this invocation
+    traceparent: str = ""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ async def _run(library: Any, invocation: wire.Invocation, writer: asyncio.Stream
         input_data=[
             protos.ParameterBinding(name=name, data=_typed_data(value)) for name, value in invocation.inputs.items()
         ],
-        trace_context=SimpleNamespace(trace_parent="", trace_state="", attributes={}),
+        trace_context=SimpleNamespace(trace_parent=invocation.traceparent, trace_state="", attributes={}),
         retry_context=SimpleNamespace(retry_count=0, max_retry_count=0, exception=None),
     )
     answer = await library.invocation_request(

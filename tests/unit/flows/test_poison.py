@@ -1,6 +1,8 @@
 """Failed work: its reason is noted without its words, shown, and forgotten; nothing of it makes matters worse."""
 
+import traceback
 from datetime import timedelta
+from typing import Any
 
 import azure.functions as func
 import pytest
@@ -8,13 +10,14 @@ import pytest
 from sync.domain.errors import InvalidRequest
 from sync.domain.failure import UNKNOWN
 from sync.jobs import QUEUES, SendMail, ids_of, key_of
-from sync.wiring.noting import noting
+from sync.wiring.noting import WorkFailed, noting
 from tests.fakes.faults import Crash
 from tests.unit.flows.world import World
 
 JOB = SendMail("acme", "msg_1")
 QUEUE, TEXT = JOB.queue, JOB.to_json()
 SECRET = "ada@customer.example"
+NO_CONTEXT: Any = None
 
 
 def message(text: str = TEXT, dequeue_count: int | None = 1) -> func.QueueMessage:
@@ -32,21 +35,22 @@ async def failed(world: World, tries: int = 1, text: str = TEXT) -> None:
     """The function of the queue raises on this try."""
 
     @noting(lambda: world.poisons, QUEUE)
-    async def work(msg: func.QueueMessage) -> None:
+    async def work(msg: func.QueueMessage, context: func.Context) -> None:
         raise KeyError(SECRET)
 
-    with pytest.raises(KeyError):
-        await work(message(text, tries))
+    with pytest.raises(WorkFailed, match="KeyError at ") as told:
+        await work(message(text, tries), NO_CONTEXT)
+    assert SECRET not in "".join(traceback.format_exception(told.value))
 
 
 async def done(world: World, tries: int) -> None:
     """The function of the queue succeeds on this try."""
 
     @noting(lambda: world.poisons, QUEUE)
-    async def work(msg: func.QueueMessage) -> None:
+    async def work(msg: func.QueueMessage, context: func.Context) -> None:
         return
 
-    await work(message(dequeue_count=tries))
+    await work(message(dequeue_count=tries), NO_CONTEXT)
 
 
 async def test_a_failure_is_noted_without_its_words(world: World, caplog: pytest.LogCaptureFixture) -> None:

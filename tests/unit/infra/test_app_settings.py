@@ -28,6 +28,8 @@ FOR_THE_HOST = {
     "AzureWebJobsStorage__credential": "tells the Functions host to use an identity",
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "where the host and the app's exporter send telemetry",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "with which identity the host does: local auth is off",
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "the exporter tells Microsoft nothing of its own use",
+    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "and asks there for nothing",
 }
 SECRETS = {"CRM_WEBHOOK_SECRETS", "ENCRYPTION_KEYS", "SIGNING_KEYS"}
 

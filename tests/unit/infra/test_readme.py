@@ -63,5 +63,4 @@ def test_links_to_files_lead_there() -> None:
     """Every relative link of the document is a file of the repository."""
     links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", README.read_text())
     assert links
-    later = {"../CHANGELOG.md", "RUNBOOK.md", "app/alerts.bicep", "app/workbook.bicep"}  # not all is here yet
-    assert [link for link in links if not (INFRA / link).exists() and link not in later] == []
+    assert [link for link in links if not (INFRA / link).exists()] == []
