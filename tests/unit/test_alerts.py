@@ -17,7 +17,7 @@ import pytest
 from sync.domain.metrics import METRICS, Metric
 from sync.jobs import QUEUES
 from sync.wiring.watching import TOLD_IDS
-from tests.unit.bicep_values import parameters, root_of, variable
+from tests.unit.infra.bicep import Expression, mistakes, template
 from tests.unit.source import ROOT, app_files
 
 INFRA = ROOT / "infra"
@@ -71,7 +71,12 @@ class Query:
 @cache
 def alerts() -> tuple[dict[str, Any], ...]:
     """The rules of alerts.bicep."""
-    return tuple(variable(ALERTS, "rules"))
+    return tuple(template(ALERTS).value("variable", "rules"))
+
+
+def parameters(path: Path) -> dict[str, str]:
+    """The parameters of a Bicep file with their types."""
+    return {name: parameter.of for name, parameter in template(path).all("parameter").items()}
 
 
 def entries() -> dict[str, str]:
@@ -179,7 +184,8 @@ def test_alerts_are_rules_that_azure_takes() -> None:
         assert alert["window"] in FREQUENCIES
         assert FREQUENCIES.index(alert["every"]) <= FREQUENCIES.index(alert["window"])
         assert alert["operator"] in ("GreaterThan", "GreaterThanOrEqual", "LessThan", "Equals")
-        assert isinstance(alert["threshold"], int) or given[alert["threshold"]] == "int"
+        threshold = alert["threshold"]
+        assert isinstance(threshold, int) or (isinstance(threshold, Expression) and given[threshold.text] == "int")
         assert 1 <= alert["failing"] <= alert["periods"] <= 6
         assert "_ResourceId =~ '{app}'" in alert["query"], "a workspace can hold several apps"
 
@@ -196,7 +202,7 @@ def test_thresholds_have_reasons() -> None:
 def test_bicep_files_parse(name: str) -> None:
     """And take what infra/main.bicep gives them."""
     path = INFRA / "app" / f"{name}.bicep"
-    assert not root_of(path).has_error
+    assert mistakes(template(path).root) == []
     wanted = {"name": "string", "location": "string", "tags": "object", "applicationInsightsResourceId": "string"}
     if name == "alerts":
         wanted |= {"workspaceResourceId": "string", "actionGroupResourceIds": "array"}

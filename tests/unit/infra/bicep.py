@@ -156,6 +156,8 @@ def _value(node: Node) -> Any:
             return [_value(child) for child in children]
         case "string" if all(child.type != "interpolation" for child in children):
             return "".join(_characters(child) for child in children)
+        case "multiline_string":
+            return text(node).removeprefix("'''").removesuffix("'''")
         case "number":
             return int(text(node))
         case "boolean":
