@@ -11,7 +11,7 @@ CLOUD := .venv/.cloud node_modules/.azurite
 DEV := $(CLOUD) .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install format lint unit golden check test soak start demo ffmpeg chromium clean
+.PHONY: help install format lint unit golden check quick-flows quick-others test soak start demo ffmpeg chromium clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,16 @@ format: $(DEV) ## Format the code and fix what can be fixed
 	$(PYTHON) -m ruff check --fix .
 
 check: lint ## Formatting, lint, types, and the unit tests that are quick: what to run before a commit
-	$(PYTHON) -m pytest tests/unit -m "not long" --hypothesis-profile quick $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory --jobs 2 quick-flows quick-others
+
+# Side by side, each in one process: workers of one run would collect all tests each.
+QUICK := $(PYTHON) -m pytest -m "not long" --hypothesis-profile quick --numprocesses 0 --quiet --no-header
+
+quick-flows: $(DEV)
+	$(QUICK) tests/unit/flows
+
+quick-others: $(DEV)
+	$(QUICK) tests/unit --ignore tests/unit/flows
 
 test: lint ffmpeg chromium ## Every check and every test
 	$(PYTHON) -m pytest $(PYTEST_ARGS)

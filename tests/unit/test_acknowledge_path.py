@@ -53,6 +53,7 @@ def imported_after(program: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("program", [ACKNOWLEDGE, "import function_app", ACKNOWLEDGE + "    import function_app"])
 def test_acknowledging_imports_nothing_heavy(program: str) -> None:
     """From the first import to the 202, and also when the host only indexes the app's functions."""

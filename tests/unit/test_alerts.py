@@ -123,6 +123,7 @@ def understood() -> dict[str, dict[str, list[str]]]:
     return dict(json.loads(done.stdout))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("query", queries(), ids=lambda query: query.place)
 def test_a_query_can_run(query: Query, understood: dict[str, dict[str, list[str]]]) -> None:
     """Its syntax, its functions and its columns are right, and its result has what its alert looks at."""
@@ -131,6 +132,7 @@ def test_a_query_can_run(query: Query, understood: dict[str, dict[str, list[str]
     assert set(query.needs) <= set(said["columns"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("wrong", ["a column that is not there", "a function that is not there", "no query"])
 def test_the_parser_is_sharp(wrong: str, understood: dict[str, dict[str, list[str]]]) -> None:
     """A query that is wrong would be seen."""

@@ -240,6 +240,7 @@ def test_a_cut_never_halves_a_character(character: str) -> None:
     assert cut.text == "." + character * (len(cut.text or "") - 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "html",
     [

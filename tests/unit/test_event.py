@@ -262,6 +262,7 @@ def test_attempts_are_counted_and_kept_for_thirty_days() -> None:
     assert replace(done, attempts=(), attempt_count=0, delivery="pending", due_at=None) == event()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("answer", "at_least"),
     [

@@ -207,6 +207,7 @@ def test_it_is_made_once_and_kept_by_whoever_has_it() -> None:
         assert first.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.long
 def test_nobody_pays_for_it_who_does_not_ask() -> None:
     """Neither the start of the app nor the reading of a body imports it."""
     imported = imported_after("import function_app, sync.api.models")

@@ -154,6 +154,7 @@ async def test_an_app_that_can_not_be_watched_works(
     assert "secret" not in caplog.text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "module"),
     [
@@ -177,6 +178,7 @@ def test_only_the_exporter_that_is_used_is_imported(settings: dict[str, str | No
     assert not others & imported
 
 
+@pytest.mark.long
 def test_an_identity_is_given_to_application_insights() -> None:
     """Local auth can be off there: the managed identity that the setting names signs in."""
     imported_after(f"""

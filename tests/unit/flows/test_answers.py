@@ -103,6 +103,7 @@ async def test_a_mark_that_graph_never_sets_never_keeps_the_email(
     assert 1 < world.faults.count("mail.mark_unread") < 10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("error", "applied"),
     [(Unclear(), True), (Unclear(), False), (THROTTLED, False)],

@@ -210,6 +210,7 @@ TROUBLE: dict[str, tuple[OutsideError, bool]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("call", ["replace", "close"])
 @pytest.mark.parametrize(("error", "applied"), TROUBLE.values(), ids=TROUBLE)

@@ -20,6 +20,7 @@ async def told(world: World, count: int, account_id: str = ACCOUNT) -> list[Even
     return [await tell(world.journal, world.work, new, world.clock()) for new in news]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("after", [0, 1, 149, PAGE, 250])
 async def test_every_event_behind_a_sequence_is_pushed_once_more_in_order(world: World, after: int) -> None:
     """Over several pages, and no event that came afterwards twice."""

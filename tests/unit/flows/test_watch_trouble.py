@@ -61,6 +61,7 @@ async def test_trouble_with_the_first_subscription_is_tried_again(world: World, 
 # How often it is tried.
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("asked_for", ["by its half-life", "by Graph, long before"])
 @pytest.mark.parametrize("applied", [False, True], ids=["nothing done", "cut after its effect"])
 async def test_a_renewal_has_time(world: World, dana: Connection, applied: bool, asked_for: str) -> None:
@@ -96,6 +97,7 @@ async def test_a_mailbox_that_nobody_tells_of_is_tried_every_minute(world: World
     assert list(world.subscriptions.open_ones) == [subscription_of(await world.connection()).subscription_id]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("users", [1, 3])
 @pytest.mark.parametrize("event", ["reauthorizationRequired", "missed"])
 async def test_what_graph_says_during_an_outage_starts_no_storm(
@@ -239,6 +241,7 @@ async def test_closing_is_tried_until_graph_answers(
     assert (await world.told())[-1] == "connection.disconnected"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("call", "error"), NEVER_ANSWERS.values(), ids=NEVER_ANSWERS)
 async def test_closing_is_given_up_once_the_subscription_has_ended_by_itself(
     world: World, dana: Connection, call: str, error: SyncError

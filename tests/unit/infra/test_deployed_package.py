@@ -4,6 +4,7 @@ import re
 import subprocess
 from importlib.metadata import distribution
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -53,6 +54,7 @@ def closure(names: set[str]) -> set[str]:
     return seen
 
 
+@pytest.mark.long
 def test_the_app_is_deployed_and_nothing_else() -> None:
     """Each file of sync/, pages and all; no test, no document, nothing of infra/. A new file at the top is in .funcignore."""
     app = {name for name in git("ls-files", "--cached", "--others", "--exclude-standard") if name.startswith("sync/")}
