@@ -12,6 +12,7 @@ from collections import Counter
 import httpx
 
 from tests.cloud.local import LocalCloud
+from tests.cloud.polling import eventually
 from tests.cloud.stage import Stage
 from tests.e2e.account import Account, Connected, unique
 from tests.e2e.batches import accepted, bulk, calls_refused, crowd, finished
@@ -48,5 +49,11 @@ async def test_all_are_sent_within_graphs_limits(http: httpx.AsyncClient) -> Non
         assert Counter(addresses(mail["to"])[0] for mail in left(dana)) == {p["address"]: 1 for p in crowd(COUNT)}
         assert calls_refused(dana) == []
         assert memory < MAX_MEMORY_BYTES
-        told = Counter(m["message_id"] for m in (e["data"].get("message") for e in dana.events()) if m)
-        assert len(told) == COUNT
+
+        async def told_all() -> bool:
+            """A delivery that waits for its account's turn is hidden for a moment, and the queues seem at rest."""
+            told = [m["message_id"] for m in (e["data"].get("message") for e in dana.events()) if m]
+            assert len(told) == len(set(told))
+            return len(told) == COUNT
+
+        await eventually(told_all, "the CRM to hear of all", timeout=120)

@@ -88,6 +88,7 @@ OPERATIONS = (
         parameters=(
             yes_or_no("checks", "Whether to try all that it needs, which sends the CRM a test event.", default="true"),
         ),
+        problems=("invalid_request",),
     ),
     Operation(
         "http_replay_poison",
