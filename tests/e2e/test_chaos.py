@@ -113,7 +113,7 @@ async def _played(cloud: LocalCloud, http: httpx.AsyncClient, people: list[Perso
 
     async def ended() -> bool:
         now = await everything()
-        tell(f"{len(now.missing)} still to come, {len(now.wrong)} wrong")
+        tell(f"{len(now.missing)} still to come, {len(now.wrong)} wrong {now.wrong[:3] or ''}")
         return bool(now.wrong or not now.missing)
 
     accounts = [person.user.account_id for person in people]
