@@ -35,10 +35,10 @@ check: lint ## Formatting, lint, types, and the unit tests that are quick: what 
 QUICK := $(PYTHON) -m pytest -m "not long" --hypothesis-profile quick --numprocesses 0 --quiet --no-header
 
 quick-flows: $(DEV)
-	$(QUICK) tests/unit/flows
+	$(QUICK) tests/unit/flows tests/unit/infra
 
 quick-others: $(DEV)
-	$(QUICK) tests/unit --ignore tests/unit/flows
+	$(QUICK) tests/unit --ignore tests/unit/flows --ignore tests/unit/infra
 
 test: lint ffmpeg chromium ## Every check and every test
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
