@@ -110,7 +110,10 @@ def read(environment: Mapping[str, str]) -> Settings:
     identity = reader.optional("ENTRA_MANAGED_IDENTITY_CLIENT_ID")
     if bool(secret) == bool(identity):
         which = "both are set" if secret else "neither is set"
-        reader.problem(f"Set one of ENTRA_CLIENT_SECRET and ENTRA_MANAGED_IDENTITY_CLIENT_ID; {which}.")
+        reader.missing(
+            f"Set one of ENTRA_CLIENT_SECRET and ENTRA_MANAGED_IDENTITY_CLIENT_ID; {which}.",
+            *("ENTRA_CLIENT_SECRET", "ENTRA_MANAGED_IDENTITY_CLIENT_ID"),
+        )
     minutes = reader.number(
         "SUBSCRIPTION_MINUTES",
         DEFAULT_SUBSCRIPTION_MINUTES,
@@ -159,8 +162,9 @@ def _storage(reader: "_Reader") -> tuple[str | None, dict[str, str], str | None]
         if address or account:
             services[kind] = (address or f"https://{account}.{kind}.core.windows.net").rstrip("/")
     if not connection and len(services) < 3:
-        reader.problem(
-            "AzureWebJobsStorage is missing: a connection string, or AzureWebJobsStorage__accountName for an identity."
+        reader.missing(
+            "AzureWebJobsStorage is missing: a connection string, or AzureWebJobsStorage__accountName for an identity.",
+            "AzureWebJobsStorage",
         )
     return connection, services, reader.optional("AzureWebJobsStorage__clientId")
 
@@ -213,33 +217,33 @@ class _Reader:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._problems: list[str] = []
-        self._unresolved: dict[str, str] = {}
-
-    @property
-    def problems(self) -> list[str]:
-        """What is wrong, in the order of its reading; of a reference to Key Vault that alone, whatever else is missed for it."""
-        others = [p for p in self._problems if not any(name in p for name in self._unresolved)]
-        return [*self._unresolved.values(), *others]
+        self.problems: list[str] = []
+        self._unresolved: set[str] = set()
 
     def problem(self, words: str) -> None:
-        self._problems.append(words)
+        self.problems.append(words)
+
+    def missing(self, words: str, *names: str) -> None:
+        """A problem, unless one of these is an unresolved reference, which is told already."""
+        if self._unresolved.isdisjoint(names):
+            self.problem(words)
 
     def optional(self, name: str) -> str | None:
         value = self._environment.get(name, "").strip()
-        if _is_reference(value):
-            self._unresolved.setdefault(
-                name,
+        if not _is_reference(value):
+            return value or None
+        if name not in self._unresolved:
+            self._unresolved.add(name)
+            self.problem(
                 f"{name} is a Key Vault reference that Azure did not resolve: see that the secret exists, and that the app's"
-                " identity has the role Key Vault Secrets User on the vault.",
+                " identity has the role Key Vault Secrets User on the vault."
             )
-            return None
-        return value or None
+        return None
 
     def required(self, name: str) -> str:
         value = self.optional(name)
         if value is None:
-            self.problem(f"{name} is missing.")
+            self.missing(f"{name} is missing.", name)
         return value or ""
 
     def url(self, name: str, default: str | None = None, *, query: bool = False) -> str:
@@ -269,7 +273,7 @@ class _Reader:
     def listed[T](self, name: str, read_one: Callable[[str], T], *, needed: bool = True) -> tuple[T, ...]:
         values = [v.strip() for v in (self.optional(name) or "").split(",") if v.strip()]
         if needed and not values:
-            self.problem(f"{name} is missing.")
+            self.missing(f"{name} is missing.", name)
         found = []
         for place, value in enumerate(values, start=1):
             try:

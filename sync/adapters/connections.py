@@ -98,14 +98,6 @@ class ConnectionsTable:
             return replace(connection, version=await self._table.insert(row))
         return replace(connection, version=await self._table.replace(row, connection.version))
 
-    async def count_by_state(self) -> dict[str, int]:
-        """How many current connections there are in each state."""
-        counts = {state.value: 0 for state in rule.State}
-        users = self._table.query("RowKey ge 'user|' and RowKey lt 'user}'", select=["state"])
-        async for row, _ in users:
-            counts[row["state"]] += 1
-        return counts
-
     async def standing(self, ends_before: datetime) -> tuple[dict[str, int], int]:
         """How many are in each state, and how many connected ones have a subscription that ends before then."""
         counts = {state.value: 0 for state in rule.State}

@@ -11,14 +11,13 @@ request for each account and day, where a list would be one more write, and one 
 import asyncio
 import itertools
 from datetime import datetime
-from typing import Literal
 
 from sync.adapters.journal_rows import batch_row, end_of, row_of
 from sync.adapters.rows import value_of
 from sync.adapters.tables import Table
 from sync.domain.batch import Batch
 from sync.domain.message import Message
-from sync.domain.retention import Mark
+from sync.domain.retention import Mark, MarkKind
 
 #: Messages that are looked at in one go.
 PAGE = 200
@@ -60,7 +59,7 @@ class AgeingRows:
         for some in itertools.batched(keys, DELETES_AT_ONCE, strict=False):
             await asyncio.gather(*(self._table.delete(account_id, key) for key in some))
 
-    async def mark(self, account_id: str, kind: Literal["emptied", "attempts"]) -> Mark:
+    async def mark(self, account_id: str, kind: MarkKind) -> Mark:
         """How far the account's feed is done with; a new mark where that was not kept yet."""
         found = await self._table.get(account_id, kind)
         return Mark(account_id, kind, int(found[0]["sequence"]), found[1]) if found else Mark(account_id, kind)

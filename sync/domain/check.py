@@ -18,27 +18,29 @@ Name = Literal["storage", "key_vault", "entra_credential", "graph", "notificatio
 PATIENCE = timedelta(seconds=10)
 KEPT_FOR = timedelta(minutes=1)
 
-STORAGE_ROLES = (
-    "Give the app's identity the roles Storage Table Data Contributor, Storage Queue Data Contributor and Storage Blob Data"
-    " Owner on the storage account, and look whether a network rule keeps the app out. A new role counts after some minutes."
-)
-KEY_VAULT = (
-    "See that the secret exists and that the app's identity has the role Key Vault Secrets User on the vault; then restart the"
-    " app, since references are read when it starts."
-)
-GRAPH = "See that GRAPH_BASE_URL is right and that the app's network lets it out to Microsoft Graph over https."
-NOTIFICATION_ADDRESS = (
-    "PUBLIC_BASE_URL has to be where this app is reached from the internet over https, without a sign-in before it: Microsoft"
-    " Graph calls /graph/notifications and /graph/lifecycle there."
-)
-CRM_WEBHOOK = (
-    "See that CRM_WEBHOOK_URL is right and that its receiver answers 2xx within 15 seconds to a webhook.test event, which is"
-    " signed with CRM_WEBHOOK_SECRETS; POST /v1/webhook/test shows what it answers."
-)
-ENTRA_CREDENTIAL = (
-    "See that ENTRA_CLIENT_ID is right, and ENTRA_CLIENT_SECRET valid and not expired; or that the application trusts the"
-    " identity of ENTRA_MANAGED_IDENTITY_CLIENT_ID."
-)
+WHAT_TO_DO: Mapping[Name, str] = {
+    "storage": (
+        "Give the app's identity the roles Storage Table Data Contributor, Storage Queue Data Contributor and Storage Blob Data"
+        " Owner on the storage account, and look whether a network rule keeps the app out. A new role counts after some minutes."
+    ),
+    "key_vault": (
+        "See that the secret exists and that the app's identity has the role Key Vault Secrets User on the vault; then restart"
+        " the app, since references are read when it starts."
+    ),
+    "entra_credential": (
+        "See that ENTRA_CLIENT_ID is right, and ENTRA_CLIENT_SECRET valid and not expired; or that the application trusts the"
+        " identity of ENTRA_MANAGED_IDENTITY_CLIENT_ID."
+    ),
+    "graph": "See that GRAPH_BASE_URL is right and that the app's network lets it out to Microsoft Graph over https.",
+    "notification_address": (
+        "PUBLIC_BASE_URL has to be where this app is reached from the internet over https, without a sign-in before it: Microsoft"
+        " Graph calls /graph/notifications and /graph/lifecycle there."
+    ),
+    "crm_webhook": (
+        "See that CRM_WEBHOOK_URL is right and that its receiver answers 2xx within 15 seconds to a webhook.test event, which is"
+        " signed with CRM_WEBHOOK_SECRETS; POST /v1/webhook/test shows what it answers."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def storage(failures: Mapping[str, str | None]) -> Check:
     """`failures`: for tables, queues and blobs what went wrong, None where nothing did."""
     failed = [f"{part} ({words})" for part, words in failures.items() if words is not None]
     if failed:
-        return Check("storage", ok=False, detail=f"Not reached: {', '.join(failed)}.", what_to_do=STORAGE_ROLES)
+        return Check("storage", ok=False, detail=f"Not reached: {', '.join(failed)}.", what_to_do=WHAT_TO_DO["storage"])
     return Check("storage", ok=True, detail=f"Reached: {', '.join(failures)}.")
 
 
@@ -71,14 +73,16 @@ def key_vault(unresolved: Sequence[str]) -> Check:
     """`unresolved`: names of settings that are still a reference to Key Vault, in the place of what it holds."""
     if unresolved:
         named = ", ".join(unresolved)
-        return Check("key_vault", ok=False, detail=f"Azure did not resolve: {named}.", what_to_do=KEY_VAULT)
+        return Check(
+            "key_vault", ok=False, detail=f"Azure did not resolve: {named}.", what_to_do=WHAT_TO_DO["key_vault"]
+        )
     return Check("key_vault", ok=True, detail="No setting is a Key Vault reference that Azure could not resolve.")
 
 
 def entra_credential(refused: str | None, *, asked: bool) -> Check:
     """`refused`: how Entra ID refused the app's credential. `asked`: whether there was a tenant to ask in."""
     if refused is not None:
-        return Check("entra_credential", ok=False, detail=refused, what_to_do=ENTRA_CREDENTIAL)
+        return Check("entra_credential", ok=False, detail=refused, what_to_do=WHAT_TO_DO["entra_credential"])
     if not asked:
         detail = "A client secret is tried once a mailbox is connected: until then no organisation is known that has the app."
         return Check("entra_credential", ok=None, detail=detail)
@@ -89,7 +93,12 @@ def graph(status: int) -> Check:
     """What Graph answered somebody who has no token: 401, where all is well."""
     if status == 401:
         return Check("graph", ok=True, detail="Microsoft Graph answers.")
-    return Check("graph", ok=False, detail=f"Microsoft Graph answered {status} where 401 was due.", what_to_do=GRAPH)
+    return Check(
+        "graph",
+        ok=False,
+        detail=f"Microsoft Graph answered {status} where 401 was due.",
+        what_to_do=WHAT_TO_DO["graph"],
+    )
 
 
 def notification_address(status: int, *, echoed: bool) -> Check:
@@ -99,7 +108,7 @@ def notification_address(status: int, *, echoed: bool) -> Check:
         return Check(name, ok=True, detail="PUBLIC_BASE_URL leads to this app, seen from the app itself.")
     what = "with something else" if status == 200 else f"with {status}"
     detail = f"PUBLIC_BASE_URL answered the validation of Microsoft Graph {what}."
-    return Check(name, ok=False, detail=detail, what_to_do=NOTIFICATION_ADDRESS)
+    return Check(name, ok=False, detail=detail, what_to_do=WHAT_TO_DO["notification_address"])
 
 
 def crm_webhook(state: Literal["on", "off"], reason: str, answer: Answer) -> Check:
@@ -107,7 +116,9 @@ def crm_webhook(state: Literal["on", "off"], reason: str, answer: Answer) -> Che
     name: Name = "crm_webhook"
     if not answer.accepted:
         how = f"answered {answer.status}" if answer.status is not None else f"gave no answer ({answer.error})"
-        return Check(name, ok=False, detail=f"The receiver {how} to a webhook.test event.", what_to_do=CRM_WEBHOOK)
+        return Check(
+            name, ok=False, detail=f"The receiver {how} to a webhook.test event.", what_to_do=WHAT_TO_DO["crm_webhook"]
+        )
     if state == "off":
         what = "Call POST /v1/webhook/enable: what was left undelivered comes back by itself."
         return Check(name, ok=False, detail=f"The receiver answers, but deliveries are off: {reason}", what_to_do=what)
@@ -116,15 +127,7 @@ def crm_webhook(state: Literal["on", "off"], reason: str, answer: Answer) -> Che
 
 def unreached(name: Name, words: str) -> Check:
     """It gave no answer at all; `words`: the kind of error."""
-    advice: dict[Name, str] = {
-        "entra_credential": ENTRA_CREDENTIAL,
-        "graph": GRAPH,
-        "notification_address": NOTIFICATION_ADDRESS,
-        "crm_webhook": CRM_WEBHOOK,
-        "storage": STORAGE_ROLES,
-        "key_vault": KEY_VAULT,
-    }
-    return Check(name, ok=False, detail=f"No answer: {words}.", what_to_do=advice[name])
+    return Check(name, ok=False, detail=f"No answer: {words}.", what_to_do=WHAT_TO_DO[name])
 
 
 def words_of(error: BaseException) -> str:

@@ -31,6 +31,9 @@ UNDELIVERED_LIFE = timedelta(days=30)
 SIGN_IN_LIFE = timedelta(days=1)
 
 
+MarkKind = Literal["emptied", "attempts"]
+
+
 @dataclass(frozen=True)
 class Mark:
     """
@@ -40,7 +43,7 @@ class Mark:
     """
 
     account_id: str
-    kind: Literal["emptied", "attempts"]
+    kind: MarkKind
     sequence: int = 0
     version: str | None = field(default=None, compare=False)
 

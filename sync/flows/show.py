@@ -100,7 +100,8 @@ class Show:
 
     async def status(self) -> tuple[dict[str, int], dict[str, int], list[Poisoned]]:
         """Messages waiting in each queue, connections in each state, and the work that was given up."""
-        return await self.work.waiting(), await self.connections.count_by_state(), await self.poisons.show()
+        connections, _ = await self.connections.standing(self.clock())
+        return await self.work.waiting(), connections, await self.poisons.show()
 
     async def _live_connection(self, account_id: str, user_id: str) -> str | None:
         connection: Connection | None = await self.connections.of_user(account_id, user_id)

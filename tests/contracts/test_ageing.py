@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Literal
 
 import pytest
 
@@ -11,7 +10,7 @@ from sync.domain.errors import Conflict, NotFound
 from sync.domain.ids import mailbox_key
 from sync.domain.message import Message
 from sync.domain.pace import Pace, given
-from sync.domain.retention import Mark
+from sync.domain.retention import Mark, MarkKind
 from sync.domain.sign_in import LastSignIn, SignIn, Step
 from sync.flows.ports import Journal
 from tests.contracts import values
@@ -107,7 +106,7 @@ async def test_keys_go_once_their_time_is_over(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize("kind", ["emptied", "attempts"])
-async def test_how_far_the_feed_is_done_with_is_kept(journal: Journal, kind: Literal["emptied", "attempts"]) -> None:
+async def test_how_far_the_feed_is_done_with_is_kept(journal: Journal, kind: MarkKind) -> None:
     """For each account and kind by itself; it is no event; who has an old version of it changes nothing."""
     first = await journal.mark(ACCOUNT, kind)
     assert (first, first.version) == (Mark(ACCOUNT, kind, 0), None)

@@ -158,11 +158,11 @@ async def test_every_connection_a_user_had_is_found(stores: Stores) -> None:
 async def test_connections_are_counted_by_state(stores: Stores) -> None:
     """Each user's current one, of all accounts; every state is named."""
     connections = stores.connections()
-    assert await connections.count_by_state() == {state.value: 0 for state in State}
+    assert await connections.standing(NOW) == ({state.value: 0 for state in State}, 0)
     for i, state in enumerate([State.CONNECTED, State.CONNECTED, State.DISCONNECTED]):
         await connections.introduce(connection(f"con_{i}", f"u{i}"))
         await connections.save(connection(f"con_{i}", f"u{i}", account_id=f"account{i}", state=state))
-    counts = await connections.count_by_state()
+    counts, _ = await connections.standing(NOW)
     assert counts == {"connecting": 0, "connected": 2, "needs_reconnect": 0, "disconnected": 1}
 
 

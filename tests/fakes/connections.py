@@ -79,12 +79,6 @@ class FakeConnections:
             write = self._current.insert if connection.version is None else self._current.replace
             return write((connection.account_id, connection.user_id), connection)
 
-    async def count_by_state(self) -> dict[str, int]:
-        """How many current connections there are in each state."""
-        async with self._faults.at("connections.count_by_state"):
-            counts = Counter(connection.state for connection in self._current)
-            return {state.value: counts[state] for state in rule.State}
-
     async def standing(self, ends_before: datetime) -> tuple[dict[str, int], int]:
         """How many are in each state, and how many connected ones have a subscription that ends before then."""
         async with self._faults.at("connections.standing"):

@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection
 from datetime import datetime
-from typing import Literal
 
 from sync.domain import ids
 from sync.domain.batch import Batch
@@ -11,7 +10,7 @@ from sync.domain.errors import Conflict
 from sync.domain.event import Event, NewEvent, about
 from sync.domain.message import Message, Thread
 from sync.domain.outgoing import AcceptedSend
-from sync.domain.retention import Mark
+from sync.domain.retention import Mark, MarkKind
 from tests.fakes.faults import Faults
 from tests.fakes.versioned import VersionedRows
 
@@ -265,7 +264,7 @@ class FakeJournal:
                 if key[0] == account_id and expires_at < now:
                     del self._expires[key], self._accepted[key]
 
-    async def mark(self, account_id: str, kind: Literal["emptied", "attempts"]) -> Mark:
+    async def mark(self, account_id: str, kind: MarkKind) -> Mark:
         """How far the account's feed is done with; a new mark where that was not kept yet."""
         async with self._faults.at("journal.mark"):
             return self._marks.get((account_id, kind)) or Mark(account_id, kind)

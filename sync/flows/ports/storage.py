@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Protocol
 
 from sync.domain.batch import Batch, Letter
 from sync.domain.body import Body
@@ -13,7 +13,7 @@ from sync.domain.message import Message, Thread
 from sync.domain.outgoing import AcceptedSend
 from sync.domain.pace import Pace
 from sync.domain.provider import Provider
-from sync.domain.retention import Mark
+from sync.domain.retention import Mark, MarkKind
 from sync.domain.sign_in import LastSignIn, SignIn
 from sync.domain.thread_rule import Anchor, KeyKind
 from sync.domain.webhook import Undelivered, Webhook
@@ -85,9 +85,6 @@ class Connections(Protocol):
 
     async def save(self, connection: Connection) -> Connection:
         """Insert it (no version) or replace the version read, which may be of the connection whose place it takes."""
-
-    async def count_by_state(self) -> dict[str, int]:
-        """How many current connections there are in each state."""
 
     async def standing(self, ends_before: datetime) -> tuple[dict[str, int], int]:
         """
@@ -231,7 +228,7 @@ class Journal(Protocol):
     async def remove_keys(self, account_id: str, now: datetime) -> None:
         """Remove the idempotency keys whose time is over."""
 
-    async def mark(self, account_id: str, kind: Literal["emptied", "attempts"]) -> Mark:
+    async def mark(self, account_id: str, kind: MarkKind) -> Mark:
         """How far the account's feed is done with; a new mark where that was not kept yet."""
 
     async def save_mark(self, mark: Mark) -> None:
