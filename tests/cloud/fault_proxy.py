@@ -52,7 +52,7 @@ class FaultProxy:
     """
     The proxy of one neighbour. `injected` is what it made fail, oldest first; `calls` is how many calls came while
     faults were on, by method. Each method has numbers of its own: how often the host polls a queue shifts only other polls.
-    `refused` counts the calls that came while it was down.
+    `refused` counts the calls that came while it was down, `waiting` those that are kept waiting by `hold`.
 
     target: the neighbour's address (scheme and authority), asked for with each request. busy: the status for `Kind.BUSY`.
     """
@@ -63,10 +63,13 @@ class FaultProxy:
         self.on = False
         self.down = False
         self.refused = 0
+        self.waiting = 0
         self.calls: Counter[str] = Counter()
         self.injected: list[Injected] = []
         self._target = target
         self._busy = busy
+        self._open = asyncio.Event()
+        self._open.set()
         self._relay = Relay()
         application = web.Application(client_max_size=MAX_BODY_BYTES)
         application.router.add_route("*", "/{path:.*}", self._handle)
@@ -80,10 +83,25 @@ class FaultProxy:
 
     async def stop(self) -> None:
         """Stop listening."""
+        self.release()
         await self._server.stop()
         await self._relay.stop()
 
+    def hold(self) -> None:
+        """Each call waits from now on, before it has any effect, until `release`."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """What waits goes on, and nothing waits any more."""
+        self._open.set()
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if not self._open.is_set():
+            self.waiting += 1
+            try:
+                await self._open.wait()
+            finally:
+                self.waiting -= 1
         if self.down:
             self.refused += 1
             return _broken(request)
