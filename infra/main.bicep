@@ -94,7 +94,11 @@ param graphBaseUrl string = 'https://graph.microsoft.com/v1.0'
 #disable-next-line no-hardcoded-env-urls
 param entraAuthority string = 'https://login.microsoftonline.com/organizations'
 
-@description('SUBSCRIPTION_MINUTES')
+@description('NOTIFICATION_MODE. With rich the Key Vault needs a fourth secret, notification-certificates: infra/README.md.')
+@allowed(['basic', 'rich'])
+param notificationMode string = 'basic'
+
+@description('SUBSCRIPTION_MINUTES; with rich notifications 1,380 at most.')
 @minValue(45)
 @maxValue(10080)
 param subscriptionMinutes int = 8640
@@ -236,6 +240,7 @@ module function 'app/function.bicep' = {
     entraClientId: entraClientId
     crmWebhookUrl: crmWebhookUrl
     allowedReturnOrigins: allowedReturnOrigins
+    notificationMode: notificationMode
     subscriptionMinutes: subscriptionMinutes
     forwardedMessages: forwardedMessages
     outlookMessagesPerMinute: outlookMessagesPerMinute

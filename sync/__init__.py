@@ -24,6 +24,8 @@ How data moves. Rows are the truth, queue messages (in brackets) are wake-up poi
     receive   Graph -> http_graph_notifications -> flows/receive.acknowledge -> domain/notification -> [mail-changes]
               [mail-changes] -> queue_mail_change -> flows/receive.fetch -> graph_mail -> domain/thread_rule,
               attachment_rule -> journal -> [crm-deliveries]
+              rich: what Graph encrypted goes along in [mail-changes] -> resource_data -> certificates, entra_keys, instead of
+              graph_mail's keys
     bounce    a delivery report among them -> flows/bounce -> graph_mail -> domain/delivery_report -> journal -> [crm-deliveries]
     catch up  [mailbox-catch-up] -> queue_mailbox_catch_up -> flows/catch_up -> graph_mail -> flows/receive.take
     deliver   [crm-deliveries] -> queue_crm_delivery -> flows/deliver -> turns, webhook -> crm -> journal

@@ -1,5 +1,6 @@
 """
-The queues and what stands in a queue message: ids only, never mail, so that a message is a pointer and a row the truth.
+The queues and what stands in a queue message: ids only, never mail, so that a message is a pointer and a row the truth. With
+rich notifications a mail change also has the keys that Graph told of it, still encrypted.
 
 A job's `key` names the piece of work, not the message: the same work queued twice has the same key.
 
@@ -43,7 +44,7 @@ FAN_OUT = frozenset(
 #: Work that never ends: each time promises the next.
 STANDING = frozenset((MAILBOX_WATCH, MAILBOX_CATCH_UP))
 #: What a message says beside its work.
-BESIDE = ("trace", "linked_to", "due")
+BESIDE = ("trace", "linked_to", "due", "carried")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Job:
 
     def to_json(self) -> str:
         """The queue message's text."""
-        beside = {name: value for name in BESIDE if (value := getattr(self, name))}
+        beside = {name: value for name in BESIDE if (value := getattr(self, name, ""))}
         return json.dumps(self.work | beside, separators=(",", ":"))
 
     @classmethod
@@ -151,7 +152,8 @@ class MailChange(Job):
     Look at a message of a mailbox.
 
     `graph_id` is the immutable id, `tries` how often the mailbox did not answer so far. `passed_on`: the notification
-    named another connection of the same mailbox.
+    named another connection of the same mailbox. Beside the work, `carried`: what came along of the message
+    (`EncryptedContent.to_text`); empty: nothing. It is for the first try: later the mailbox is asked.
     """
 
     queue: ClassVar[str] = MAIL_CHANGES
@@ -159,6 +161,7 @@ class MailChange(Job):
     graph_id: str
     tries: int = 0
     passed_on: bool = False
+    carried: str = field(default="", kw_only=True, compare=False)
 
     @property
     def key(self) -> str:

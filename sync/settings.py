@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
-from sync.domain import pace, subscription
+from sync.domain import certificate, pace, subscription
 from sync.domain.server_address import Network
 from sync.domain.sign_in import origin_of
 
@@ -26,6 +26,7 @@ MAX_RETENTION_DAYS = 36_500
 #: A process can be stopped at any time: so many milliseconds of what it measured are lost then at most.
 METRICS_EVERY_MS = 30_000
 DEFAULT_SUBSCRIPTION_MINUTES = 8_640  # six days: a day below the most that Graph allows
+DEFAULT_RICH_SUBSCRIPTION_MINUTES = 1_380  # an hour below
 
 
 class ConfigurationError(Exception):
@@ -57,6 +58,10 @@ class Settings:
     encryption_keys: tuple[bytes, ...]
     signing_keys: tuple[bytes, ...]
     subscription_lifetime: timedelta
+    #: whether Graph sends the keys of messages along, encrypted for the newest certificate
+    notification_mode: Literal["basic", "rich"]
+    #: PEM of certificates with their private keys, newest first; None: there are none
+    notification_certificates: str | None
     forwarded_messages: Literal["sync", "withhold"]
     #: emails of bulk sends, and others beside them, that leave through one mailbox in a minute
     outlook_messages_per_minute: int
@@ -114,14 +119,8 @@ def read(environment: Mapping[str, str]) -> Settings:
             f"Set one of ENTRA_CLIENT_SECRET and ENTRA_MANAGED_IDENTITY_CLIENT_ID; {which}.",
             *("ENTRA_CLIENT_SECRET", "ENTRA_MANAGED_IDENTITY_CLIENT_ID"),
         )
-    minutes = reader.number(
-        "SUBSCRIPTION_MINUTES",
-        DEFAULT_SUBSCRIPTION_MINUTES,
-        low=int(subscription.MIN_LIFETIME.total_seconds() // 60),
-        high=int(subscription.MAX_LIFETIME.total_seconds() // 60),
-    )
+    mode, certificates, lifetime = _notifications(reader)
     days = reader.number("RETENTION_DAYS", 0, low=1, high=MAX_RETENTION_DAYS)
-    reader.choice("NOTIFICATION_MODE", ("basic",), "basic")
     settings = Settings(
         storage_connection=connection,
         storage_services=services,
@@ -137,7 +136,9 @@ def read(environment: Mapping[str, str]) -> Settings:
         allowed_return_origins=reader.listed("ALLOWED_RETURN_ORIGINS", _origin),
         encryption_keys=reader.listed("ENCRYPTION_KEYS", _encryption_key),
         signing_keys=reader.listed("SIGNING_KEYS", _signing_key),
-        subscription_lifetime=timedelta(minutes=minutes),
+        subscription_lifetime=lifetime,
+        notification_mode=mode,
+        notification_certificates=certificates,
         forwarded_messages=reader.choice("FORWARDED_MESSAGES", ("sync", "withhold"), "sync"),  # type: ignore[arg-type]
         outlook_messages_per_minute=reader.number(
             "OUTLOOK_MESSAGES_PER_MINUTE", pace.PER_MINUTE, low=1, high=MAX_MESSAGES_PER_MINUTE
@@ -167,6 +168,30 @@ def _storage(reader: "_Reader") -> tuple[str | None, dict[str, str], str | None]
             "AzureWebJobsStorage",
         )
     return connection, services, reader.optional("AzureWebJobsStorage__clientId")
+
+
+def _notifications(reader: "_Reader") -> tuple[Literal["basic", "rich"], str | None, timedelta]:
+    """How Graph is to tell us, the certificates for what it encrypts, and for how long it is asked to at a time."""
+    certificates = reader.optional("NOTIFICATION_CERTIFICATES")
+    if certificates:
+        try:
+            certificate.looks_right(certificates)
+        except ValueError as error:
+            reader.problem(f"NOTIFICATION_CERTIFICATES must be PEM of certificates with their private keys: {error}.")
+    rich = reader.choice("NOTIFICATION_MODE", ("basic", "rich"), "basic") == "rich"
+    if rich and not certificates:
+        reader.missing(
+            "NOTIFICATION_CERTIFICATES is missing: NOTIFICATION_MODE=rich needs one.", "NOTIFICATION_CERTIFICATES"
+        )
+    longest = subscription.RICH_MAX_LIFETIME if rich else subscription.MAX_LIFETIME
+    minutes = reader.number(
+        "SUBSCRIPTION_MINUTES",
+        DEFAULT_RICH_SUBSCRIPTION_MINUTES if rich else DEFAULT_SUBSCRIPTION_MINUTES,
+        low=int(subscription.MIN_LIFETIME.total_seconds() // 60),
+        high=int(longest.total_seconds() // 60),
+        when=" while NOTIFICATION_MODE is rich" if rich else "",
+    )
+    return "rich" if rich else "basic", certificates, timedelta(minutes=minutes)
 
 
 def _telemetry(reader: "_Reader") -> TelemetrySettings:
@@ -254,13 +279,13 @@ class _Reader:
             self.problem(f"{name} must be an https address{without} (http only for 127.0.0.1, ::1 or localhost).")
         return value.rstrip("/")
 
-    def number(self, name: str, default: int, *, low: int, high: int) -> int:
+    def number(self, name: str, default: int, *, low: int, high: int, when: str = "") -> int:
         value = self.optional(name)
         if value is None:
             return default
         plain = value.isascii() and value.isdigit() and len(value) <= len(str(high))
         if not plain or not low <= int(value) <= high:
-            self.problem(f"{name} must be a whole number from {low} to {high}.")
+            self.problem(f"{name} must be a whole number from {low} to {high}{when}.")
             return default
         return int(value)
 

@@ -76,6 +76,9 @@ param crmWebhookUrl string
 @description('ALLOWED_RETURN_ORIGINS')
 param allowedReturnOrigins string
 
+@description('NOTIFICATION_MODE')
+param notificationMode string
+
 @description('SUBSCRIPTION_MINUTES')
 param subscriptionMinutes int
 
@@ -115,6 +118,7 @@ var secretSettings = {
   CRM_WEBHOOK_SECRETS: '@Microsoft.KeyVault(VaultName=${keyVaultName};SecretName=crm-webhook-secrets)'
   ENCRYPTION_KEYS: '@Microsoft.KeyVault(VaultName=${keyVaultName};SecretName=encryption-keys)'
   SIGNING_KEYS: '@Microsoft.KeyVault(VaultName=${keyVaultName};SecretName=signing-keys)'
+  NOTIFICATION_CERTIFICATES: notificationMode == 'rich' ? '@Microsoft.KeyVault(VaultName=${keyVaultName};SecretName=notification-certificates)' : ''
 }
 
 // ENTRA_CLIENT_SECRET is not set: the Entra application trusts the identity instead.
@@ -126,8 +130,9 @@ var syncSettings = {
   ENTRA_MANAGED_IDENTITY_CLIENT_ID: identityClientId
   CRM_WEBHOOK_URL: crmWebhookUrl
   ALLOWED_RETURN_ORIGINS: allowedReturnOrigins
-  NOTIFICATION_MODE: 'basic'
-  SUBSCRIPTION_MINUTES: string(subscriptionMinutes)
+  NOTIFICATION_MODE: notificationMode
+  // Microsoft Graph gives a rich subscription a day at most, which the app asks for an hour less of.
+  SUBSCRIPTION_MINUTES: string(notificationMode == 'rich' ? min(subscriptionMinutes, 1380) : subscriptionMinutes)
   FORWARDED_MESSAGES: forwardedMessages
   OUTLOOK_MESSAGES_PER_MINUTE: string(outlookMessagesPerMinute)
   PROVIDER_ALLOWED_NETWORKS: providerAllowedNetworks

@@ -1,5 +1,11 @@
-"""Graph's change notifications: open, renew, close (https://learn.microsoft.com/graph/api/resources/subscription)."""
+"""
+Graph's change notifications: open, renew, close (https://learn.microsoft.com/graph/api/resources/subscription).
 
+Where there is a certificate, Graph encrypts the keys of a message for it and sends them along
+(https://learn.microsoft.com/graph/outlook-change-notifications-overview): the same that would be asked for else.
+"""
+
+import base64
 import contextlib
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timedelta
@@ -7,8 +13,9 @@ from typing import Any
 
 import httpx
 
+from sync.adapters.certificates import NotificationCertificates
 from sync.adapters.graph_client import GraphClient
-from sync.adapters.graph_shapes import graph_time, time_of
+from sync.adapters.graph_shapes import KEYS_QUERY, graph_time, time_of
 from sync.domain import subscription as rule
 from sync.domain.connection import Connection, Subscription
 from sync.domain.errors import Declined, Gone, Unclear
@@ -19,11 +26,23 @@ Ask = Callable[[dict[str, str]], Awaitable[httpx.Response]]
 class GraphSubscriptions:
     """Keeps `flows.ports.Subscriptions`."""
 
-    def __init__(self, graph: GraphClient, public_base_url: str, lifetime: timedelta) -> None:
+    def __init__(
+        self,
+        graph: GraphClient,
+        public_base_url: str,
+        lifetime: timedelta,
+        certificates: NotificationCertificates | None = None,
+    ) -> None:
         self._graph = graph
+        self._certificates = certificates
         self._notification_url = f"{public_base_url}/graph/notifications"
         self._lifecycle_url = f"{public_base_url}/graph/lifecycle"
         self._lifetime = lifetime
+
+    @property
+    def certificate_id(self) -> str:
+        """The certificate that Graph encrypts for; empty: it tells ids only. Raises OperatorAlarm where none can be read."""
+        return self._certificates.newest.certificate_id if self._certificates is not None else ""
 
     async def open(self, connection: Connection, *, client_state: str, now: datetime) -> tuple[Subscription, bool]:
         """
@@ -105,11 +124,25 @@ class GraphSubscriptions:
             "lifecycleNotificationUrl": self._lifecycle_url,
             "clientState": client_state,
             "latestSupportedTlsVersion": "v1_2",
+            **self._rich(),
         }
         made = await self._for_as_long_as_allowed(
             now, lambda expiry: self._graph.request(connection, "POST", "/subscriptions", json=wanted | expiry)
         )
         return _subscription(made.json(), now)
+
+    def _rich(self) -> dict[str, object]:
+        """What a rich subscription asks for: the query is a part of what it is about."""
+        if self._certificates is None:
+            return {}
+        certificate = self._certificates.newest
+        query = "&".join(f"{option}={value}" for option, value in KEYS_QUERY.items())
+        return {
+            "resource": f"{rule.RESOURCE}?{query}",
+            "includeResourceData": True,
+            "encryptionCertificate": base64.b64encode(certificate.der).decode(),
+            "encryptionCertificateId": certificate.certificate_id,
+        }
 
     async def _for_as_long_as_allowed(self, now: datetime, ask: Ask) -> httpx.Response:
         """Ask for our lifetime, and where Graph refuses that expiry, for the shorter one of older tenants."""

@@ -7,16 +7,26 @@ do. The words hold kinds of errors, status codes and names of settings: never an
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sync.domain.event import Answer
 
-Name = Literal["storage", "key_vault", "entra_credential", "graph", "notification_address", "crm_webhook"]
+Name = Literal[
+    "storage",
+    "key_vault",
+    "entra_credential",
+    "graph",
+    "notification_address",
+    "notification_certificate",
+    "crm_webhook",
+]
 
 #: How long each of them may take, and how long its outcome is shown again.
 PATIENCE = timedelta(seconds=10)
 KEPT_FOR = timedelta(minutes=1)
+#: So long before a certificate ends it is time for the next.
+RENEW_CERTIFICATE_BEFORE = timedelta(days=14)
 
 WHAT_TO_DO: Mapping[Name, str] = {
     "storage": (
@@ -35,6 +45,10 @@ WHAT_TO_DO: Mapping[Name, str] = {
     "notification_address": (
         "PUBLIC_BASE_URL has to be where this app is reached from the internet over https, without a sign-in before it: Microsoft"
         " Graph calls /graph/notifications and /graph/lifecycle there."
+    ),
+    "notification_certificate": (
+        "Put a certificate that is good, with its private key, first in NOTIFICATION_CERTIFICATES and leave the one before it"
+        " behind; or set NOTIFICATION_MODE to basic."
     ),
     "crm_webhook": (
         "See that CRM_WEBHOOK_URL is right and that its receiver answers 2xx within 15 seconds to a webhook.test event, which is"
@@ -109,6 +123,27 @@ def notification_address(status: int, *, echoed: bool) -> Check:
     what = "with something else" if status == 200 else f"with {status}"
     detail = f"PUBLIC_BASE_URL answered the validation of Microsoft Graph {what}."
     return Check(name, ok=False, detail=detail, what_to_do=WHAT_TO_DO["notification_address"])
+
+
+def notification_certificate(ends_at: datetime | None, now: datetime) -> Check:
+    """Until when the newest certificate is good; None: Graph is not asked to encrypt anything."""
+    name: Name = "notification_certificate"
+    if ends_at is None:
+        return Check(name, ok=True, detail="NOTIFICATION_MODE is basic: none is needed.")
+    day = f"{ends_at:%Y-%m-%d}"
+    if ends_at <= now:
+        what = WHAT_TO_DO[name]
+        return Check(name, ok=False, detail=f"The newest certificate ended on {day}.", what_to_do=what)
+    if ends_at - now <= RENEW_CERTIFICATE_BEFORE:
+        what = WHAT_TO_DO[name]
+        return Check(name, ok=False, detail=f"The newest certificate ends soon, on {day}.", what_to_do=what)
+    return Check(name, ok=True, detail=f"The newest certificate is good until {day}.")
+
+
+def unusable_certificate(words: str) -> Check:
+    """`words`: why it can't be read."""
+    name: Name = "notification_certificate"
+    return Check(name, ok=False, detail=words, what_to_do=WHAT_TO_DO[name])
 
 
 def crm_webhook(state: Literal["on", "off"], reason: str, answer: Answer) -> Check:

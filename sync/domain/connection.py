@@ -68,8 +68,8 @@ class Subscription:
     """
     What Graph promised to tell us, and until when.
 
-    `signed_with`: the public name of the key its clientState was made with (`notification.key_name`); empty where that is not
-    known, since we found it open at Graph.
+    `signed_with`: the key its clientState was made with, and the certificate that Graph encrypts for (`subscription.made_with`);
+    empty where that is not known, since we found it open at Graph.
     """
 
     subscription_id: str

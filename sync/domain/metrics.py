@@ -52,6 +52,13 @@ NOTIFICATIONS_DROPPED = Metric(
     "Notifications that were dropped: forged (a wrong clientState), ignored (of no use to us), malformed (a whole post).",
     ("kind", "reason"),
 )
+NOTIFICATIONS_DATA = Metric(
+    "sync.notifications.data",
+    "{notification}",
+    "counter",
+    "What came along with rich notifications: used, or not, so that Graph was asked: unproven, undecryptable, incomplete.",
+    ("outcome",),
+)
 MESSAGES_SYNCED = Metric(
     "sync.messages.synced",
     "{message}",
@@ -138,6 +145,7 @@ WEBHOOK_OFF = Metric(
 METRICS = (
     NOTIFICATIONS_ACCEPTED,
     NOTIFICATIONS_DROPPED,
+    NOTIFICATIONS_DATA,
     MESSAGES_SYNCED,
     MESSAGES_SENT,
     FILES_SKIPPED,

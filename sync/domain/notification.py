@@ -3,16 +3,18 @@ Reading what Graph posts to us, and telling a true notification from a forged on
 
 `clientState` is `<connection id>.<HMAC>`: the only proof of authenticity that a basic notification carries
 (https://learn.microsoft.com/graph/change-notifications-delivery-webhooks). It names the connection, so that neither a table
-nor Graph has to be asked before the notification is queued.
+nor Graph has to be asked before the notification is queued. A rich notification carries the message's keys too, encrypted, and a
+token that proves them: both are only passed on here (encrypted_content.py).
 """
 
 import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from sync.domain.encrypted_content import EncryptedContent
 from sync.domain.errors import MalformedRequest
 
 MAX_VALIDATION_TOKEN_CHARS = 2_048
@@ -21,11 +23,16 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Changes:
-    """What a post holds: (connection id, immutable message id) pairs, each once, and how many items were dropped and why."""
+    """
+    What a post holds: (connection id, immutable message id) pairs, each once, and how many items were dropped and why.
+
+    `carried`: what came along of these messages, still encrypted, by their pair; of one that is told of twice the last.
+    """
 
     changed: tuple[tuple[str, str], ...]
     forged: int
     ignored: int
+    carried: Mapping[tuple[str, str], EncryptedContent] = field(default_factory=dict)
 
 
 def client_state(connection_id: str, signing_key: bytes) -> str:
@@ -56,8 +63,10 @@ def read_changes(body: bytes, signing_keys: Sequence[bytes]) -> Changes:
     stay. Raises MalformedRequest where the body is not a collection at all.
     """
     changed: dict[tuple[str, str], None] = {}
+    carried: dict[tuple[str, str], EncryptedContent] = {}
     forged = ignored = 0
-    for item in _items(body):
+    collection = _collection(body)
+    for item in _items(collection):
         connection_id = connection_of(item.get("clientState"), signing_keys)
         resource = item.get("resourceData")
         graph_id = resource.get("id") if isinstance(resource, dict) else None
@@ -67,7 +76,10 @@ def read_changes(body: bytes, signing_keys: Sequence[bytes]) -> Changes:
             ignored += 1
         else:
             changed[connection_id, graph_id] = None
-    return Changes(tuple(changed), forged, ignored)
+            content = EncryptedContent.of(item, collection.get("validationTokens"))
+            if content is not None:
+                carried[connection_id, graph_id] = content
+    return Changes(tuple(changed), forged, ignored, carried)
 
 
 def read_lifecycle(body: bytes, signing_keys: Sequence[bytes]) -> Changes:
@@ -77,7 +89,7 @@ def read_lifecycle(body: bytes, signing_keys: Sequence[bytes]) -> Changes:
     """
     told: dict[tuple[str, str], None] = {}
     forged = ignored = 0
-    for item in _items(body):
+    for item in _items(_collection(body)):
         connection_id = connection_of(item.get("clientState"), signing_keys)
         event = item.get("lifecycleEvent")
         if connection_id is None:
@@ -94,13 +106,20 @@ def usable_validation_token(token: str) -> bool:
     return 0 < len(token) <= MAX_VALIDATION_TOKEN_CHARS and token.isprintable()
 
 
-def _items(body: bytes) -> list[dict[str, object]]:
+def _collection(body: bytes) -> dict[str, object]:
     if len(body) > MAX_BODY_BYTES:
         raise MalformedRequest("The notification is larger than any that Microsoft Graph sends.")
     try:
-        value = json.loads(body)["value"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        collection = json.loads(body)
+    except (ValueError, RecursionError) as error:
         raise MalformedRequest('A notification is a JSON object with a list "value".') from error
+    if not isinstance(collection, dict):
+        raise MalformedRequest('A notification is a JSON object with a list "value".')
+    return collection
+
+
+def _items(collection: Mapping[str, object]) -> list[dict[str, object]]:
+    value = collection.get("value")
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise MalformedRequest('A notification is a JSON object with a list "value" of objects.')
     return value

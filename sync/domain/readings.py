@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
+from sync.domain.encrypted_content import Reason
 from sync.domain.event import Answer, Event, NewEvent
 from sync.domain.message import Message
 from sync.domain.metrics import (
@@ -14,6 +15,7 @@ from sync.domain.metrics import (
     MESSAGES_SENT,
     MESSAGES_SYNCED,
     NOTIFICATIONS_ACCEPTED,
+    NOTIFICATIONS_DATA,
     NOTIFICATIONS_DROPPED,
     OTHER,
     Reading,
@@ -73,6 +75,11 @@ def of_notifications(kind: Literal["change", "lifecycle"], changes: Changes | No
     for reason, count in (("forged", changes.forged), ("ignored", changes.ignored)):
         if count:
             yield Reading(NOTIFICATIONS_DROPPED, count, {"kind": kind, "reason": reason})
+
+
+def of_resource_data(outcome: Literal["used"] | Reason) -> Reading:
+    """Of what came along with a rich notification: whether it was used, or why not."""
+    return Reading(NOTIFICATIONS_DATA, 1, {"outcome": outcome})
 
 
 def _via(event: NewEvent, message: Message | None) -> str:

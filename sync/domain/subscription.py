@@ -1,7 +1,7 @@
 """
 How long a subscription lives and when it is renewed.
 
-Graph lets a basic subscription to Outlook messages live 10,080 minutes and raises anything below 45 minutes to 45
+Graph lets a basic subscription to Outlook messages live 10,080 minutes, a rich one 1,440, and raises less than 45 to 45
 (https://learn.microsoft.com/graph/api/resources/subscription#subscription-lifetime).
 """
 
@@ -13,6 +13,8 @@ from sync.domain.connection import Subscription
 
 MAX_LIFETIME = timedelta(minutes=10_080)
 MIN_LIFETIME = timedelta(minutes=45)
+#: With `includeResourceData`, which rich notifications need.
+RICH_MAX_LIFETIME = timedelta(minutes=1_440)
 #: What older tenants were seen to allow at most; tried when Graph refuses the lifetime asked for (GRAPH 400 on create).
 FALLBACK_LIFETIME = timedelta(minutes=4_230)
 
@@ -30,6 +32,15 @@ MAX_WAIT_WHILE_COVERED = timedelta(minutes=15)
 MAX_WAIT_TO_CLOSE = timedelta(hours=1)
 #: What another worker has opened just now it may not have saved yet.
 SETTLING = timedelta(minutes=10)
+
+
+def made_with(signing_key: str, certificate_id: str) -> str:
+    """
+    What a subscription is made with: one that was made with anything else is replaced when it would be renewed.
+
+    `signing_key`: the public name of its clientState's key. `certificate_id`: whom Graph encrypts for; empty: it is a basic one.
+    """
+    return f"{signing_key}+{certificate_id}" if certificate_id else signing_key
 
 
 def renew_at(now: datetime, expires_at: datetime, subscription_id: str) -> datetime:

@@ -8,7 +8,7 @@ from datetime import datetime
 from sync.domain import check as rule
 from sync.domain.check import Check, Name
 from sync.domain.errors import NotFound, OperatorAlarm
-from sync.flows.ports import Clock, Connections, Content, Entra, NewSecret, Web, Work
+from sync.flows.ports import Certificate, Clock, Connections, Content, Entra, NewSecret, Web, Work
 from sync.flows.webhook import Endpoint
 
 
@@ -17,7 +17,8 @@ class Checks:
     """
     All checks at once. Each process keeps their outcome for a minute: whoever watches the status sends the CRM no flood of tests.
 
-    `unresolved`: names of settings that Azure left as a reference to Key Vault. Addresses have no slash at their end.
+    `certificate`: what Graph encrypts for; None: it does not. `unresolved`: names of settings that Azure left as a reference to
+    Key Vault. Addresses have no slash at their end.
     """
 
     work: Work
@@ -26,6 +27,7 @@ class Checks:
     entra: Entra
     web: Web
     endpoint: Endpoint
+    certificate: Certificate | None
     clock: Clock
     new_secret: NewSecret
     unresolved: Sequence[str]
@@ -49,6 +51,7 @@ class Checks:
             "entra_credential": self._entra_credential,
             "graph": self._graph,
             "notification_address": self._notification_address,
+            "notification_certificate": self._notification_certificate,
             "crm_webhook": self._crm_webhook,
         }
         return list(await asyncio.gather(*(self._one(name, look) for name, look in looks.items())))
@@ -97,6 +100,14 @@ class Checks:
         token = self.new_secret()
         answer = await self.web.ask("POST", f"{self.public_base_url}/graph/notifications?validationToken={token}")
         return rule.notification_address(answer.status, echoed=answer.text == token)
+
+    async def _notification_certificate(self) -> Check:
+        if self.certificate is None:
+            return rule.notification_certificate(None, self.clock())
+        try:
+            return rule.notification_certificate(await self.certificate.ends_at(), self.clock())
+        except OperatorAlarm as alarm:
+            return rule.unusable_certificate(str(alarm))
 
     async def _crm_webhook(self) -> Check:
         webhook = await self.endpoint.fresh()

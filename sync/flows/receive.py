@@ -2,7 +2,8 @@
 Receiving: Graph says that a message of a mailbox changed; what belongs to a thread of ours reaches the CRM, once.
 
 `acknowledge` answers Graph within milliseconds: it proves the notification and hands it to a queue, and touches neither a table
-nor Graph. `Receive.fetch` does the work: keys first, and only of a message that belongs to a thread anything more.
+nor Graph. `Receive.fetch` does the work: keys first, and only of a message that belongs to a thread anything more. With rich
+notifications the keys came along, so that of a message of no thread Graph is asked nothing.
 """
 
 import logging
@@ -15,6 +16,7 @@ from sync.domain import attachment_rule, ids
 from sync.domain.attachment_rule import SkipReason
 from sync.domain.body import Body
 from sync.domain.connection import Connection, State
+from sync.domain.encrypted_content import Unusable
 from sync.domain.errors import (
     Conflict,
     Declined,
@@ -31,6 +33,7 @@ from sync.domain.explanation import withheld
 from sync.domain.mail import MailboxMessage, MailFile
 from sync.domain.message import Attachment, Message, Thread, found_in_mailbox
 from sync.domain.notification import read_changes
+from sync.domain.readings import of_resource_data
 from sync.domain.retry import OPERATOR_NEEDS
 from sync.domain.thread_rule import Belongs, anchors_of
 from sync.flows.belonging import judge, sent_from_crm
@@ -38,7 +41,7 @@ from sync.flows.bounce import Bounces, TooEarly
 from sync.flows.counted import counted
 from sync.flows.deliver import tell
 from sync.flows.outcome import Outcomes
-from sync.flows.ports import Anchors, Clock, Connections, Content, Journal, Mail, Metrics, Work
+from sync.flows.ports import Anchors, Clock, Connections, Content, Journal, Mail, Metrics, ResourceData, Work
 from sync.flows.reconnect import Reconnect
 from sync.flows.through_outlook import ThroughOutlook
 from sync.jobs import MailChange
@@ -61,7 +64,12 @@ def acknowledge(
     changes = counted("change", metrics, lambda: read_changes(body, signing_keys))
     if changes.forged:
         log.warning("forged notifications dropped", extra={"count": changes.forged})
-    return [MailChange(connection_id, graph_id, trace=trace).to_json() for connection_id, graph_id in changes.changed]
+    return [
+        MailChange(
+            *pair, trace=trace, carried=content.to_text() if (content := changes.carried.get(pair)) else ""
+        ).to_json()
+        for pair in changes.changed
+    ]
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,10 @@ class Receive:
     outcomes: Outcomes
     bounces: Bounces
     clock: Clock
+    metrics: Metrics
     forwarded_messages: Literal["sync", "withhold"]
+    #: opens what comes along with rich notifications; None: there is no certificate
+    resource_data: ResourceData | None = None
 
     async def fetch(self, job: MailChange) -> None:
         """Look at one message of a mailbox. Doing it again changes nothing."""
@@ -87,11 +98,11 @@ class Receive:
         if connection is None:
             return
         if not job.passed_on and job.tries == 0:
-            await self._pass_on(connection, job.graph_id)
+            await self._pass_on(connection, job)
         if not connection.live or connection.state is State.NEEDS_RECONNECT:
             return
         try:
-            await self._look(connection, job.graph_id)
+            await self._look(connection, job)
         except Gone:
             log.info("message is gone", extra={"connection_id": job.connection_id})
         except ReconnectNeeded as refused:
@@ -104,22 +115,40 @@ class Receive:
             log.critical("operator alarm: %s", alarm.detail)
             await self._again(job, OPERATOR_NEEDS)
 
-    async def _pass_on(self, connection: Connection, graph_id: str) -> None:
+    async def _pass_on(self, connection: Connection, job: MailChange) -> None:
         """Several users can connect one mailbox, and Graph tells of it once, even after the one it names has ended."""
         for other in await self.connections.sharing(connection):
-            await self.work.queue(MailChange(other.connection_id, graph_id, passed_on=True))
+            told = MailChange(other.connection_id, job.graph_id, passed_on=True, carried=job.carried)
+            await self.work.queue(told)
 
     async def _again(self, job: MailChange, at_least: timedelta) -> None:
         if job.tries >= MAX_TRIES:
             raise OutsideError("The mailbox did not answer for two days.")
         delay = max(RETRY_DELAYS[min(job.tries, len(RETRY_DELAYS) - 1)], at_least)
-        await self.work.queue(replace(job, tries=job.tries + 1), delay)
+        await self.work.queue(replace(job, tries=job.tries + 1, carried=""), delay)
 
-    async def _look(self, connection: Connection, graph_id: str) -> None:
-        known_as = await self.anchors.message_of(connection.connection_id, graph_id)
+    async def _look(self, connection: Connection, job: MailChange) -> None:
+        known_as = await self.anchors.message_of(connection.connection_id, job.graph_id)
         if known_as is not None and await self._needs_nothing(connection, known_as):
             return
-        await self._sort(connection, await self.mail.keys(connection, graph_id))
+        mail = await self._carried(connection, job) or await self.mail.keys(connection, job.graph_id)
+        await self._sort(connection, mail)
+
+    async def _carried(self, connection: Connection, job: MailChange) -> MailboxMessage | None:
+        """The message's keys, where they came along and can be used."""
+        if not job.carried or self.resource_data is None:
+            return None
+        try:
+            mail = await self.resource_data.message(connection, job.graph_id, job.carried)
+        except Unusable as unusable:
+            log.warning(
+                "what came along with a notification was not used",
+                extra={"connection_id": connection.connection_id, "reason": unusable.reason},
+            )
+            self.metrics.note(of_resource_data(unusable.reason))
+            return None
+        self.metrics.note(of_resource_data("used"))
+        return mail
 
     async def take(self, connection: Connection, mail: MailboxMessage) -> bool:
         """As `fetch`, for a message whose keys were read already; whether it is news. Raises the OutsideError family."""

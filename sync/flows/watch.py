@@ -4,8 +4,9 @@ Keeping watch over a mailbox: open its subscription, renew it at half-life, clos
 This runs in a queue function: Graph calls our validation address while our own POST /subscriptions is still waiting, and an
 HTTP function that waits for itself can deadlock.
 
-A subscription whose clientState was made with a key that is no longer the newest is replaced instead of renewed, the new one
-opened and saved before the old is closed. So a signing key can be dropped once every subscription has come to half of its life.
+A subscription that was made with a key or a certificate that is no longer the newest, or in another mode of notifications, is
+replaced instead of renewed, the new one opened and saved before the old is closed. So a signing key or a certificate can be
+dropped once every subscription has come to half of its life.
 """
 
 import contextlib
@@ -64,6 +65,11 @@ class Watch:
     reconnect: Reconnect
     clock: Clock
     signing_key: bytes
+
+    @property
+    def _newest(self) -> str:
+        """What a subscription is made with now. Raises OperatorAlarm where the newest certificate can't be read."""
+        return rule.made_with(key_name(self.signing_key), self.subscriptions.certificate_id)
 
     async def keep(self, job: WatchMailbox) -> None:
         """Do what is due for this connection's subscription; promises the next time by itself."""
@@ -133,7 +139,7 @@ class Watch:
         await self.work.postpone(again, now + wait)
 
     async def _watched(self, connection: Connection, lifecycle: str) -> Connection:
-        """The connection with a subscription that is not due for renewal, and was made with the newest key."""
+        """The connection with a subscription that is not due for renewal, and is made as one would be made now."""
         now = self.clock()
         held = connection.subscription
         if held is None:
@@ -146,7 +152,7 @@ class Watch:
             connection = await self._saved(connection, held, gap=lifecycle == "missed")
         if not due:
             return connection
-        if held.signed_with != key_name(self.signing_key):
+        if held.signed_with != self._newest:
             return await self._replaced(connection, held, now, gap=lost)
         try:
             renewed = await self.subscriptions.renew(connection, held, now=now)
@@ -163,17 +169,17 @@ class Watch:
         word = client_state(connection.connection_id, self.signing_key)
         subscription, is_new = await self.subscriptions.open(connection, client_state=word, now=now)
         if is_new:
-            return replace(subscription, signed_with=key_name(self.signing_key))
+            return replace(subscription, signed_with=self._newest)
         known = [other.subscription for other in await self.connections.of_mailbox(connection) if other.subscription]
         names = [s.signed_with for s in known if s.subscription_id == subscription.subscription_id]
         return replace(subscription, signed_with=names[0] if names else "")
 
     async def _adopted(self, connection: Connection, now: datetime) -> Subscription | None:
-        """What another connection of the mailbox has opened with the newest key, with a longer life."""
+        """What another connection of the mailbox has opened, as one would be made now, with a longer life."""
         own = connection.subscription
         for other in await self.connections.of_mailbox(connection):
             theirs = other.subscription
-            if theirs is None or theirs.signed_with != key_name(self.signing_key):
+            if theirs is None or theirs.signed_with != self._newest:
                 continue
             if own is not None and own.subscription_id == theirs.subscription_id:
                 continue
@@ -183,7 +189,7 @@ class Watch:
         return None
 
     async def _replaced(self, connection: Connection, held: Subscription, now: datetime, *, gap: bool) -> Connection:
-        """The connection with a subscription made with the newest key, which tells us before the old one is closed."""
+        """The connection with a subscription as it would be made now, which tells us before the old one is closed."""
         adopted = await self._adopted(connection, now)
         if adopted is not None:  # it has told us of nothing so far, since it names another connection
             connection = await self._saved(connection, adopted, gap=True)
@@ -193,7 +199,7 @@ class Watch:
         word = client_state(connection.connection_id, self.signing_key)
         in_use = await self._in_use(connection)
         new = await self.subscriptions.replace(connection, client_state=word, now=now, known=in_use)
-        signed = replace(new, signed_with=key_name(self.signing_key))
+        signed = replace(new, signed_with=self._newest)
         connection = await self._saved(connection, signed, gap=gap or held.expires_at <= now)
         for other in sharing:
             await self.work.queue(WatchMailbox(other.connection_id, "subscriptionRemoved", passed_on=True))

@@ -279,7 +279,9 @@ class Wiring(Adapters):
                 clock=now,
             ),
             clock=now,
+            metrics=self.watching.tally,
             forwarded_messages=self.settings.forwarded_messages,
+            resource_data=self._resource_data,
         )
 
     @cached_property
@@ -347,6 +349,7 @@ class Wiring(Adapters):
             endpoint=self.endpoint,
             clock=now,
             new_secret=new_secret,
+            certificate=self._certificates if self.settings.notification_mode == "rich" else None,
             unresolved=self.settings.unresolved_references,
             graph_base_url=self.settings.graph_base_url,
             public_base_url=self.settings.public_base_url,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sync.adapters.anchors import AnchorsTable
     from sync.adapters.blobs import Container, MailContentBlobs
+    from sync.adapters.certificates import NotificationCertificates
     from sync.adapters.connections import ConnectionsTable
     from sync.adapters.crm import CrmWebhook
     from sync.adapters.entra import MsalEntra
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from sync.adapters.poison import PoisonQueues
     from sync.adapters.providers import ProvidersTable
     from sync.adapters.queues import QueuedWork
+    from sync.adapters.resource_data import GraphResourceData
     from sync.adapters.sealing import AesGcmSealing
     from sync.adapters.sign_ins import SignInsTable
     from sync.adapters.smtp import ProviderSmtp
@@ -189,7 +191,27 @@ class Adapters:
     def _subscriptions(self) -> "GraphSubscriptions":
         from sync.adapters.graph_subscriptions import GraphSubscriptions
 
-        return GraphSubscriptions(self._graph, self.settings.public_base_url, self.settings.subscription_lifetime)
+        settings = self.settings
+        certificates = self._certificates if settings.notification_mode == "rich" else None
+        return GraphSubscriptions(self._graph, settings.public_base_url, settings.subscription_lifetime, certificates)
+
+    @cached_property
+    def _certificates(self) -> "NotificationCertificates | None":
+        from sync.adapters.certificates import NotificationCertificates
+
+        pem = self.settings.notification_certificates
+        return NotificationCertificates(pem) if pem else None
+
+    @cached_property
+    def _resource_data(self) -> "GraphResourceData | None":
+        """Also in basic mode where certificates are left: what Graph still encrypts until its subscription is replaced."""
+        if self._certificates is None:
+            return None
+        from sync.adapters.entra_keys import EntraKeys
+        from sync.adapters.resource_data import GraphResourceData
+
+        keys = EntraKeys(self._http, self.settings.entra_authority, now)
+        return GraphResourceData(self._certificates, keys, self.settings.entra_client_id)
 
     @cached_property
     def _crm(self) -> "CrmWebhook":

@@ -1,4 +1,7 @@
-"""TLS for this machine: an authority made on the spot, and one certificate of it for 127.0.0.1 and localhost."""
+"""
+TLS for this machine: an authority made on the spot, and one certificate of it for 127.0.0.1 and localhost. And certificates that
+Graph can encrypt rich notifications for.
+"""
 
 import ipaddress
 import secrets
@@ -10,7 +13,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 #: Long enough for any run of the local cloud, short enough to be of no use to anybody later.
@@ -85,7 +88,12 @@ def _server_certificate(
     )
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+    lifetime: timedelta = LIFETIME,
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -94,7 +102,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + LIFETIME)
+        .not_valid_after(now + lifetime)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
@@ -111,3 +119,16 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def notification_certificate(
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None = None, lifetime: timedelta = LIFETIME
+) -> str:
+    """PEM of a new certificate that signed itself, behind its private key: an RSA key as Graph takes it, unless one is given."""
+    key = key or rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Notifications")])
+    certificate = _builder(name, name, key.public_key(), lifetime).sign(key, hashes.SHA256())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return (private + certificate.public_bytes(serialization.Encoding.PEM)).decode()

@@ -7,7 +7,7 @@ from itertools import count
 
 from sync.domain import subscription as rule
 from sync.domain.connection import Connection, Subscription
-from sync.domain.errors import Gone, Unclear
+from sync.domain.errors import Gone, OperatorAlarm, Unclear
 from tests.fakes.faults import Faults
 from tests.fakes.graph_access import GraphAccess
 
@@ -34,6 +34,14 @@ class FakeSubscriptions:
         self._faults = faults
         self._numbers = count(1)
         self.open_ones: dict[str, Open] = {}
+        self.encrypts_for = ""
+
+    @property
+    def certificate_id(self) -> str:
+        """The certificate that it encrypts for, as a test has set it in `encrypts_for`; OperatorAlarm: it can't be read."""
+        if self.encrypts_for == "unreadable":
+            raise OperatorAlarm("NOTIFICATION_CERTIFICATES can't be used.")
+        return self.encrypts_for
 
     async def open(self, connection: Connection, *, client_state: str, now: datetime) -> tuple[Subscription, bool]:
         """A subscription, and whether it was made just now; else it is the mailbox's own, with a longer life."""

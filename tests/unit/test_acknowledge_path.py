@@ -16,7 +16,7 @@ import pytest
 
 from sync.domain.notification import client_state
 from tests.unit.source import ROOT
-from tests.unit.test_settings import GOOD
+from tests.unit.test_settings import GOOD, RICH
 
 #: Libraries that the acknowledging path must not import.
 HEAVY = (
@@ -42,10 +42,11 @@ ACKNOWLEDGE = f"""
 """
 
 
-def imported_after(program: str) -> set[str]:
+def imported_after(program: str, **settings: str) -> set[str]:
     """The modules that a fresh process with good settings has imported after this program."""
     text = textwrap.dedent(program) + "\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "COVERAGE"))} | GOOD
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "COVERAGE"))}
+    environment |= GOOD | settings
     done = subprocess.run(
         [sys.executable, "-c", text], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
     )
@@ -54,10 +55,11 @@ def imported_after(program: str) -> set[str]:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("settings", [{}, RICH], ids=["basic", "rich"])
 @pytest.mark.parametrize("program", [ACKNOWLEDGE, "import function_app", ACKNOWLEDGE + "    import function_app"])
-def test_acknowledging_imports_nothing_heavy(program: str) -> None:
+def test_acknowledging_imports_nothing_heavy(program: str, settings: dict[str, str]) -> None:
     """From the first import to the 202, and also when the host only indexes the app's functions."""
-    imported = imported_after(program)
+    imported = imported_after(program, **settings)
     assert "sync.wiring" in imported
     heavy = sorted(name for name in imported if any(name == h or name.startswith(h + ".") for h in HEAVY))
     assert not heavy, (

@@ -1,5 +1,7 @@
 """What is said of each thing the app needs: well, not well and what to do, or not to be told."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from azure.core.exceptions import HttpResponseError
 
@@ -8,6 +10,7 @@ from sync.domain.check import Check
 from sync.domain.errors import Unclear
 from sync.domain.event import Answer
 
+NOW = datetime(2026, 11, 29, 9, 30, tzinfo=UTC)
 TAKEN, REFUSED, SILENT = Answer(204, 0.1), Answer(500, 0.1, text="secret words"), Answer(None, 15.0, "ReadTimeout")
 
 CASES: list[tuple[Check, bool | None, str]] = [
@@ -31,6 +34,19 @@ CASES: list[tuple[Check, bool | None, str]] = [
         False,
         "PUBLIC_BASE_URL answered the validation of Microsoft Graph with 302.",
     ),
+    (rule.notification_certificate(None, NOW), True, "NOTIFICATION_MODE is basic: none is needed."),
+    (
+        rule.notification_certificate(NOW + timedelta(days=14, seconds=1), NOW),
+        True,
+        "The newest certificate is good until 2026-12-13.",
+    ),
+    (
+        rule.notification_certificate(NOW + timedelta(days=14), NOW),
+        False,
+        "The newest certificate ends soon, on 2026-12-13.",
+    ),
+    (rule.notification_certificate(NOW, NOW), False, "The newest certificate ended on 2026-11-29."),
+    (rule.unusable_certificate("It can't be used."), False, "It can't be used."),
     (rule.crm_webhook("on", "", TAKEN), True, "The receiver took a webhook.test event."),
     (rule.crm_webhook("on", "", REFUSED), False, "The receiver answered 500 to a webhook.test event."),
     (

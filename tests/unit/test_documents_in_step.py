@@ -19,6 +19,7 @@ from sync.api import problems, requests
 from sync.domain import (
     attachment_rule,
     body,
+    certificate,
     check,
     connection,
     errors,
@@ -193,6 +194,12 @@ NOT_A_FIELD: dict[tuple[str, frozenset[str]], str] = {
     ("sync.api.reference.operations.operation", frozenset({"true", "false"})): "a yes or no of a query",
     ("sync.domain.sign_in", frozenset(set(sign_in.Step))): "how far a sign-in has come, which nobody is told",
     ("sync.domain.metrics", frozenset({"counter", "gauge", "histogram"})): "kinds of metrics, in infra/RUNBOOK.md",
+    ("sync.settings", frozenset({"basic", "rich"})): "of NOTIFICATION_MODE, in docs/settings.md",
+    ("sync.domain.readings", frozenset({"used"})): "of sync.notifications.data, in infra/RUNBOOK.md",
+    (
+        "sync.domain.encrypted_content",
+        frozenset({"unproven", "undecryptable", "incomplete"}),
+    ): "of sync.notifications.data, in infra/RUNBOOK.md",
     ("sync.domain.readings", frozenset({"change", "lifecycle"})): "of sync.notifications.…, in infra/RUNBOOK.md",
 }
 
@@ -243,10 +250,13 @@ SAID: list[tuple[Path, str]] = [
     (
         SETTINGS,
         f"{minutes(subscription.MIN_LIFETIME)} to {minutes(subscription.MAX_LIFETIME):,}, "
-        f"default {settings.DEFAULT_SUBSCRIPTION_MINUTES:,}",
+        f"default {settings.DEFAULT_SUBSCRIPTION_MINUTES:,}; with rich notifications {minutes(subscription.MIN_LIFETIME)} "
+        f"to {minutes(subscription.RICH_MAX_LIFETIME):,}, default {settings.DEFAULT_RICH_SUBSCRIPTION_MINUTES:,}",
     ),
     (SETTINGS, f"in a minute, default {pace.PER_MINUTE},"),
     (SETTINGS, f"1 to {settings.MAX_RETENTION_DAYS:,}: older mail"),
+    (SETTINGS, f"RSA, {certificate.MIN_KEY_BITS:,} to {certificate.MAX_KEY_BITS:,} bits"),
+    (OPERATING, f"for more than {check.RENEW_CERTIFICATE_BEFORE.days} days"),
     (README, f"{attachment_rule.MAX_ATTACHMENT_BYTES >> 20} MiB = {attachment_rule.MAX_ATTACHMENT_BYTES:,} bytes"),
     (README, f"to `sign_in_url` within {WORDS[minutes(sign_in.LINK_LIFETIME)]} minutes"),
     (README, f"within {WORDS[minutes(sign_in.COMPLETION_LIFETIME)]} minutes. Only this call"),

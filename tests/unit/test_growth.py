@@ -23,6 +23,7 @@ def sentences() -> list[str]:
     looks = growth.a_second(size * growth.LOOKS_A_DAY)
     first = growth.number(min(reached() for reached in growth.LIMITS.values()))
     calls = growth.number(growth.total("graph"))
+    left = growth.number(growth.total("graph") - growth.DAY[0])
     return [
         f"{size:,} mailboxes ÷ {growth.EVERY.total_seconds():.0f} s are {looks:,.0f} looks a second",
         f"{growth.DAY[0]} notifications × {size:,} × {growth.PEAK} ÷ 86,400 s",
@@ -32,6 +33,8 @@ def sentences() -> list[str]:
         f"{growth.number(growth.a_second(size * growth.total('graph', peak=growth.PEAK)))} calls a second at peak",
         f"the looks from {looks:,.0f} to {looks / 4:,.0f} a second",
         f"{growth.PROMISES * size:,} rows, of which a partition",
+        f"each of the {growth.DAY[0]} changes that have nothing to do with a thread: {left} calls to Graph a day are "
+        f"left of {calls}",
         f"carry about {first} mailboxes as they are. A mailbox costs {calls} calls to Graph a day",
         f"that look alone is {looks:,.0f} calls a second",
     ]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from sync.domain import readings
 from sync.domain.body import Body
+from sync.domain.encrypted_content import Reason
 from sync.domain.errors import MalformedRequest
 from sync.domain.event import Answer, Attempt, Event, EventType, message_event, rfc3339
 from sync.domain.message import Message, Status
-from sync.domain.metrics import METRICS, Reading
+from sync.domain.metrics import METRICS
 from sync.domain.notification import Changes
 from sync.flows.counted import counted
+from tests.fakes.metrics import FakeMetrics
 from tests.unit.sample_mail import NOW, attachment, event, message
 
 BODY = Body("<p>Fine with us.</p>", None)
@@ -120,20 +122,9 @@ def test_a_call_to_graph_counts_by_how_it_ended(call: Any, about: dict[str, Any]
     assert short([readings.of_graph_call(*call)]) == [("sync.graph.requests", 1, about)]
 
 
-class Noted:
-    """Keeps `flows.ports.Metrics`."""
-
-    def __init__(self) -> None:
-        self.readings: list[Reading] = []
-
-    def note(self, reading: Reading) -> None:
-        """Take a value."""
-        self.readings.append(reading)
-
-
 def test_notifications_are_counted_by_what_becomes_of_them() -> None:
     """Genuine ones, forged ones, those of no use; nothing is counted that there was none of."""
-    noted = Noted()
+    noted = FakeMetrics()
     changes = Changes((("con_1", "AAk1"), ("con_2", "AAk2")), forged=3, ignored=0)
     assert counted("change", noted, lambda: changes) is changes
     counted("lifecycle", noted, lambda: Changes((), 0, 1))
@@ -144,8 +135,8 @@ def test_notifications_are_counted_by_what_becomes_of_them() -> None:
     ]
 
 
-@pytest.mark.parametrize("noted", [Noted(), None])
-def test_a_post_that_can_not_be_read_is_counted_and_refused(noted: Noted | None) -> None:
+@pytest.mark.parametrize("noted", [FakeMetrics(), None])
+def test_a_post_that_can_not_be_read_is_counted_and_refused(noted: FakeMetrics | None) -> None:
     """Whether anybody counts or not."""
 
     def read() -> Changes:
@@ -177,6 +168,7 @@ def test_readings_have_the_attributes_of_their_metric(method: str, status: int |
         readings.of_graph_call(method, status, error),
         *readings.of_delivery(delivered(), Answer(status, 0.1, error), NOW),
         *readings.of_notifications("change", Changes((("a", "b"),), 1, 1)),
+        *(readings.of_resource_data(outcome) for outcome in ("used", *get_args(Reason))),
         *readings.of_told(message_event("message.synced", message(), BODY, NOW), message()),
     ):
         assert reading.attributes.keys() <= set(reading.metric.attributes)

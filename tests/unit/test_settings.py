@@ -26,6 +26,11 @@ GOOD = {
     "ENCRYPTION_KEYS": KEY,
     "SIGNING_KEYS": KEY,
 }
+#: What looks like a certificate with its private key; more is not asked before one is used.
+PEM = (
+    "-----BEGIN PRIVATE KEY-----\nTUlJ\n-----END PRIVATE KEY-----\n"
+    "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n"
+)
 REQUIRED = sorted(set(GOOD) - {"ENTRA_CLIENT_SECRET"})
 
 
@@ -123,7 +128,14 @@ WRONG = {
     "SIGNING_KEYS": ["!", base64.b64encode(b"k" * 31).decode()],
     "SUBSCRIPTION_MINUTES": ["44", "10081", "0", "-60", "1.5", "one", "٦٠", "9" * 5_000, "60 minutes"],
     "FORWARDED_MESSAGES": ["yes", "Sync", "drop"],
-    "NOTIFICATION_MODE": ["rich", "Basic", "x"],
+    "NOTIFICATION_MODE": ["Basic", "RICH", "x"],
+    "NOTIFICATION_CERTIFICATES": [
+        "certificate",
+        "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----",
+        "-----BEGIN PRIVATE KEY-----\nTUlJ\n-----END PRIVATE KEY-----",
+        PEM.replace("TUlJ", "T!lJ"),
+        PEM.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"),
+    ],
     "OUTLOOK_MESSAGES_PER_MINUTE": ["0", "3601", "-1", "1.5", "thirty", "٣٠"],
     "RETENTION_DAYS": ["0", "36501", "-1", "1.5", "30 days", "never", "٣٠"],
     "PROVIDER_ALLOWED_NETWORKS": ["10.0.0.0/33", "10.0.0.1/8", "mail.internal", "10.0.0.0/8;127.0.0.0/8", "fd00::/129"],
@@ -287,3 +299,27 @@ def test_a_reference_of_somebody_else_is_kept_by_name() -> None:
     environment = {**GOOD, "AzureWebJobsDashboard": REFERENCE, "WEBSITE_X": "@microsoft.keyvault(x)"}
     assert read(environment).unresolved_references == ("AzureWebJobsDashboard", "WEBSITE_X")
     assert read(GOOD).unresolved_references == ()
+
+
+RICH = GOOD | {"NOTIFICATION_MODE": "rich", "NOTIFICATION_CERTIFICATES": PEM}
+
+
+def test_rich_notifications_need_a_certificate() -> None:
+    """Without one they are refused, and so is a lifetime that Graph would not give; the usual one is below a day."""
+    settings = read(RICH)
+    assert (settings.notification_mode, settings.notification_certificates) == ("rich", PEM.strip())
+    assert settings.subscription_lifetime == timedelta(hours=23)
+    assert read(RICH | {"SUBSCRIPTION_MINUTES": "1440"}).subscription_lifetime == timedelta(days=1)
+    assert problems(RICH | {"SUBSCRIPTION_MINUTES": "1441"}) == [
+        "SUBSCRIPTION_MINUTES must be a whole number from 45 to 1440 while NOTIFICATION_MODE is rich."
+    ]
+    assert problems(GOOD | {"NOTIFICATION_MODE": "rich"}) == [
+        "NOTIFICATION_CERTIFICATES is missing: NOTIFICATION_MODE=rich needs one."
+    ]
+
+
+def test_certificates_may_stay_in_basic_mode() -> None:
+    """Whoever switches back still opens what Graph encrypted before. On one line they are read too."""
+    one_line = PEM.replace("\n", "\\n")
+    settings = read(GOOD | {"NOTIFICATION_CERTIFICATES": one_line})
+    assert (settings.notification_mode, settings.notification_certificates) == ("basic", one_line)

@@ -297,6 +297,7 @@ def status() -> Json:
         check.entra_credential(None, asked=True),
         check.graph(401),
         check.notification_address(200, echoed=True),
+        check.notification_certificate(None, NOW),
         check.crm_webhook("on", "", Answer(503, 0.04)),
     ]
     given_up = Poisoned(

@@ -12,7 +12,17 @@ from datetime import datetime
 from typing import Protocol
 
 from sync.domain.metrics import Reading
-from sync.flows.ports.neighbours import Crm, Entra, Mail, Smtp, Submission, Subscriptions, Web
+from sync.flows.ports.neighbours import (
+    Certificate,
+    Crm,
+    Entra,
+    Mail,
+    ResourceData,
+    Smtp,
+    Submission,
+    Subscriptions,
+    Web,
+)
 from sync.flows.ports.storage import (
     Anchors,
     Connections,
@@ -30,6 +40,7 @@ from sync.flows.ports.storage import (
 
 __all__ = [
     "Anchors",
+    "Certificate",
     "Clock",
     "Connections",
     "Content",
@@ -43,6 +54,7 @@ __all__ = [
     "Paces",
     "Poison",
     "Providers",
+    "ResourceData",
     "Sealing",
     "SignIns",
     "Smtp",

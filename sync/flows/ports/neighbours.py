@@ -148,8 +148,30 @@ class Smtp(Protocol):
         """
 
 
+class Certificate(Protocol):
+    """The newest certificate that Graph encrypts for."""
+
+    async def ends_at(self) -> datetime:
+        """Until when it is good; raises OperatorAlarm where it can't be read."""
+
+
+class ResourceData(Protocol):
+    """What rich notifications carry of a message."""
+
+    async def message(self, connection: Connection, graph_id: str, text: str) -> MailboxMessage:
+        """
+        Open and prove what came along (`EncryptedContent.to_text`): this message's keys and addresses, as by `Mail.keys`.
+
+        Raises Unusable where it can't be used, for whatever reason.
+        """
+
+
 class Subscriptions(Protocol):
     """Graph's promises to tell us (https://learn.microsoft.com/graph/api/resources/subscription)."""
+
+    @property
+    def certificate_id(self) -> str:
+        """The certificate that Graph encrypts for; empty: it tells ids only. Raises OperatorAlarm where none can be read."""
 
     async def open(self, connection: Connection, *, client_state: str, now: datetime) -> tuple[Subscription, bool]:
         """

@@ -130,7 +130,10 @@ class GraphEmulator:
         if message is None:
             return None
         entity = message_entity(message, immutable_ids=message_id == message.immutable_id)
-        return odata.project(entity, odata.parse(query, odata.MESSAGE, collection=False), [])
+        shown = odata.project(entity, odata.parse(query, odata.MESSAGE, collection=False), [])
+        if not self.switches.rich_headers:
+            shown.pop("internetMessageHeaders", None)
+        return shown
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:

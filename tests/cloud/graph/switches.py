@@ -55,6 +55,8 @@ class Switches:
     upload_session_minimum_bytes: int = 0
     #: An upload URL refuses calls that carry an Authorization header (documented for OneDrive's: "may").
     upload_refuses_authorization: bool = True
+    #: Rich notifications carry `internetMessageHeaders` where they are selected (refused is only the body; not documented).
+    rich_headers: bool = True
     #: Every delta link is answered 410 `syncStateNotFound`.
     delta_link_gone: bool = False
     #: How many older delta links of a folder still work once a newer one was given. 0: all of them do.

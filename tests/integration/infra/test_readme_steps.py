@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sync import settings
+from sync.domain import certificate
 from tests.integration.infra.conftest import Cloud
 from tests.integration.infra.fake_command_line import IDENTITY, TENANT
 from tests.unit.infra.readme import SHELL
@@ -87,6 +88,18 @@ def test_the_pipeline_has_what_the_workflow_reads(states: States) -> None:
     assert trust["--issuer"] == ["https://token.actions.githubusercontent.com"]
 
 
+def test_rich_notifications_have_a_certificate_and_then_two(states: States) -> None:
+    """Each state of the secret is one that the app takes; the new certificate is in front, and both can be read."""
+    state = states["Rich notifications"][-1]
+    assert state["env"]["NOTIFICATION_MODE"] == "rich"
+    first, both = state["vault"]["notification-certificates"]
+    (old,), (new, behind) = certificate.read(first), certificate.read(both)
+    assert (behind.certificate_id, new.certificate_id != old.certificate_id) == (old.certificate_id, True)
+    for pem in (first, both):
+        read = settings.read(environment(notificationMode="rich") | {"NOTIFICATION_CERTIFICATES": pem})
+        assert read.notification_certificates == pem.strip()
+
+
 def test_rotation_goes_behind_then_in_front_then_alone(states: States) -> None:
     """And each state of it is one that the app starts with."""
     vault = states["Rotate keys and secrets"][-1]["vault"]
@@ -108,9 +121,11 @@ def test_in_the_end_nothing_is_left(states: States) -> None:
 
 def test_secrets_are_on_no_command_line(states: States) -> None:
     """What the Key Vault held was piped: no list of processes has it, nor a shell's history."""
-    versions = [version for known in states["Rotate keys and secrets"][-1]["vault"].values() for version in known]
-    values = {part for version in versions for part in version.split(",")}
+    vault = states["Rotate keys and secrets"][-1]["vault"]
+    pem = vault.pop("notification-certificates")
+    values = {part for versions in vault.values() for version in versions for part in version.split(",")}
     assert len(values) == 5
+    values |= {line for version in pem for line in version.splitlines() if not line.startswith("-")}
     told = [argument for call in states["Remove everything"][-1]["calls"] for argument in call]
     assert not [value for value in values if any(value in argument for argument in told)]
 

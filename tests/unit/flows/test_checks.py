@@ -51,6 +51,7 @@ def checks(world: World, web: FakeWeb) -> Checks:
         entra=world.entra,
         web=web,
         endpoint=world.endpoint,
+        certificate=None,
         clock=world.clock,
         new_secret=lambda: "token",
         unresolved=(),
@@ -69,6 +70,7 @@ WELL = {
     "entra_credential": True,
     "graph": True,
     "notification_address": True,
+    "notification_certificate": True,
     "crm_webhook": True,
 }
 

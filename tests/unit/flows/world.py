@@ -73,10 +73,12 @@ from tests.fakes.faults import Crash, Faults
 from tests.fakes.graph_access import GraphAccess
 from tests.fakes.journal import FakeJournal
 from tests.fakes.mail import Change, FakeMail, Identity
+from tests.fakes.metrics import FakeMetrics
 from tests.fakes.paces import FakePaces
 from tests.fakes.people import People
 from tests.fakes.poison import FakePoison
 from tests.fakes.providers import FakeProviders
+from tests.fakes.resource_data import FakeResourceData
 from tests.fakes.sealing import FakeSealing
 from tests.fakes.sign_ins import FakeSignIns
 from tests.fakes.smtp import FakeSmtp
@@ -111,6 +113,8 @@ class World:
         graph = GraphAccess(self.people, self.tokens)
         self.mail = FakeMail(self.people, graph, self.clock, self.faults)
         self.subscriptions = FakeSubscriptions(graph, self.faults)
+        self.resource_data = FakeResourceData(self.faults)
+        self.metrics = FakeMetrics()
         self.crm = FakeCrm(self.faults)
         self.webhooks = FakeWebhooks(self.faults)
         self.paces = FakePaces(self.faults)
@@ -209,7 +213,9 @@ class World:
                 clock=self.clock,
             ),
             clock=self.clock,
+            metrics=self.metrics,
             forwarded_messages="sync",
+            resource_data=self.resource_data,
         )
         self.catching_up = CatchingUp(self.connections, self.work, self.mail, self.receive, reconnect, self.clock)
         self.endpoint = Endpoint(

@@ -186,7 +186,8 @@ class Unknown(LookupError):
 
 def evaluate(node: Node, names: Mapping[str, Any]) -> Any:
     """
-    Work out an expression, given what its names stand for: literals, names, interpolation, `a ? b : c`, `==`, string(), union().
+    Work out an expression, given what its names stand for: literals, names, interpolation, `a ? b : c`, `==`, and calls of
+    string(), min() and union().
 
     Raises Unknown for anything else.
     """
@@ -215,6 +216,8 @@ def evaluate(node: Node, names: Mapping[str, Any]) -> Any:
             match text(function):
                 case "string":
                     return str(values[0])
+                case "min":
+                    return min(values)
                 case "union":
                     return {key: value for given in values for key, value in given.items()}
             raise Unknown(text(node))

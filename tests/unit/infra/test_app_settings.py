@@ -8,7 +8,7 @@ import pytest
 
 from sync import settings
 from tests.unit.infra.bicep import INFRA, Expression, evaluate, template
-from tests.unit.test_settings import KEY, SECRET
+from tests.unit.test_settings import KEY, PEM, SECRET
 
 FUNCTION = INFRA / "app" / "function.bicep"
 GROUPS = ("storageSettings", "telemetrySettings", "secretSettings", "syncSettings")
@@ -32,6 +32,8 @@ FOR_THE_HOST = {
     "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "and asks there for nothing",
 }
 SECRETS = {"CRM_WEBHOOK_SECRETS", "ENCRYPTION_KEYS", "SIGNING_KEYS"}
+#: With rich notifications alone.
+CERTIFICATES = "NOTIFICATION_CERTIFICATES"
 
 
 class Asked(Mapping[str, str]):
@@ -81,12 +83,13 @@ def test_the_function_app_has_them_all() -> None:
 def test_secrets_are_references() -> None:
     """A secret is named, in the Key Vault and without a version; its value is nowhere in the template."""
     references = template(FUNCTION).value("variable", "secretSettings")
-    assert references.keys() == SECRETS
+    assert references.keys() == SECRETS | {CERTIFICATES}
     for name, reference in references.items():
         secret = name.lower().replace("_", "-")
-        assert reference == Expression(f"'@Microsoft.KeyVault(VaultName=${{keyVaultName}};SecretName={secret})'")
-    others = {name: value for name, value in set_by_the_template().items() if name not in SECRETS}
-    assert not [name for name in others if re.search(r"SECRET|PASSWORD|KEYS?$", name)]
+        named = f"'@Microsoft.KeyVault(VaultName=${{keyVaultName}};SecretName={secret})'"
+        assert reference == Expression(named if name in SECRETS else f"notificationMode == 'rich' ? {named} : ''")
+    others = {name: value for name, value in set_by_the_template().items() if name not in references}
+    assert not [name for name in others if re.search(r"SECRET|PASSWORD|KEYS?$|CERTIFICATE", name)]
 
 
 PARAMETERS: dict[str, Any] = {
@@ -114,7 +117,8 @@ def environment(**changed: Any) -> dict[str, str]:
     made: dict[str, str] = {}
     for group in GROUPS:
         made |= evaluate(template(FUNCTION).all("variable")[group].node.named_children[-1], names)
-    return made | {"CRM_WEBHOOK_SECRETS": SECRET, "ENCRYPTION_KEYS": KEY, "SIGNING_KEYS": KEY}
+    held = {CERTIFICATES: PEM} if made[CERTIFICATES] else {}
+    return made | {"CRM_WEBHOOK_SECRETS": SECRET, "ENCRYPTION_KEYS": KEY, "SIGNING_KEYS": KEY} | held
 
 
 def test_the_app_starts_with_what_the_template_sets() -> None:
@@ -134,7 +138,7 @@ def settings_that_are_needed() -> set[str]:
     """Without the settings that have a default in the app."""
     return set_by_the_template().keys() - {
         *("GRAPH_BASE_URL", "ENTRA_AUTHORITY", "NOTIFICATION_MODE", "SUBSCRIPTION_MINUTES", "FORWARDED_MESSAGES"),
-        *("OUTLOOK_MESSAGES_PER_MINUTE", "PROVIDER_ALLOWED_NETWORKS", "RETENTION_DAYS"),
+        *("NOTIFICATION_CERTIFICATES", "OUTLOOK_MESSAGES_PER_MINUTE", "PROVIDER_ALLOWED_NETWORKS", "RETENTION_DAYS"),
     }
 
 
@@ -153,6 +157,18 @@ def test_choices_reach_the_app() -> None:
     assert (read.retention.days, read.subscription_lifetime.seconds) == (365, 3600)
     assert (read.forwarded_messages, read.outlook_messages_per_minute) == ("withhold", 10)
     assert [str(network) for network in read.provider_allowed_networks] == ["10.20.0.0/16"]
+
+
+@pytest.mark.parametrize(("minutes", "lifetime"), [(8640, 1380), (1381, 1380), (60, 60)])
+def test_rich_notifications_get_their_certificates(minutes: int, lifetime: int) -> None:
+    """From the Key Vault, and a lifetime that Graph gives, whatever was chosen; without them no certificate is asked for."""
+    read = settings.read(environment(notificationMode="rich", subscriptionMinutes=minutes))
+    assert (read.notification_mode, read.notification_certificates) == ("rich", PEM.strip())
+    assert read.subscription_lifetime.total_seconds() == lifetime * 60
+    assert settings.read(environment(notificationMode="rich")).subscription_lifetime.total_seconds() == 60 * (
+        settings.DEFAULT_RICH_SUBSCRIPTION_MINUTES
+    )
+    assert settings.read(environment()).notification_certificates is None
 
 
 @pytest.mark.parametrize(

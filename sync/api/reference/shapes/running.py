@@ -84,7 +84,15 @@ class Poisoned(Shape):
 class Check(Shape):
     """Whether the app reaches something that it needs, as it was seen a minute ago at most."""
 
-    name: Literal["storage", "key_vault", "entra_credential", "graph", "notification_address", "crm_webhook"]
+    name: Literal[
+        "storage",
+        "key_vault",
+        "entra_credential",
+        "graph",
+        "notification_address",
+        "notification_certificate",
+        "crm_webhook",
+    ]
     ok: bool | None
     """null: it could not be told."""
     detail: str

@@ -106,12 +106,20 @@ def _read_options(query: str) -> dict[str, str]:
 
 def encrypt(rich: RichRequest, resource: Mapping[str, Any]) -> dict[str, str]:
     """The `encryptedContent` of a notification."""
+    return seal(rich.public_key, json.dumps(resource).encode()) | {
+        "encryptionCertificateId": rich.certificate_id,
+        "encryptionCertificateThumbprint": rich.thumbprint,
+    }
+
+
+def seal(public_key: RSAPublicKey, text: bytes) -> dict[str, str]:
+    """Any bytes as Graph encrypts them for the owner of this key."""
     key = os.urandom(32)
     padder = padding.PKCS7(128).padder()
-    plain = padder.update(json.dumps(resource).encode()) + padder.finalize()
+    plain = padder.update(text) + padder.finalize()
     encryptor = Cipher(algorithms.AES(key), modes.CBC(key[:16])).encryptor()
     data = encryptor.update(plain) + encryptor.finalize()
-    sealed_key = rich.public_key.encrypt(
+    sealed_key = public_key.encrypt(
         key,
         rsa_padding.OAEP(mgf=rsa_padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None),
     )
@@ -119,8 +127,6 @@ def encrypt(rich: RichRequest, resource: Mapping[str, Any]) -> dict[str, str]:
         "data": base64.b64encode(data).decode(),
         "dataSignature": base64.b64encode(hmac.digest(key, data, "sha256")).decode(),
         "dataKey": base64.b64encode(sealed_key).decode(),
-        "encryptionCertificateId": rich.certificate_id,
-        "encryptionCertificateThumbprint": rich.thumbprint,
     }
 
 
