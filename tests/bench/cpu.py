@@ -3,6 +3,8 @@ How much CPU the worker needs for each piece of work of tests/bench/growth.py:
 
     python -m tests.bench.cpu     starts a local cloud, does each piece many times, prints milliseconds of one core for each
 
+What comes by notification is measured once with basic ones, and once with rich ones beside it.
+
 Counted is the worker process alone (proc(5)), as Linux charges it: other load on the machine makes it slower, and little dearer.
 In Azure the host takes its share of the same core, which is not counted here.
 """
@@ -19,6 +21,7 @@ from azure.data.tables.aio import TableServiceClient
 from sync.adapters.tables import Tables
 from sync.jobs import CatchUp
 from tests.bench.growth import table
+from tests.cloud.certificates import notification_certificate
 from tests.cloud.local import LocalCloud
 from tests.cloud.polling import eventually
 from tests.e2e.account import Account, Connected
@@ -72,22 +75,43 @@ async def looks(user: Connected, count: int) -> None:
     await eventually(done, "the looks to be done", timeout=120)
 
 
+#: Pieces of work that a notification begins.
+UNRELATED, OF_A_THREAD = "a change that has nothing to do with a thread", "a message of a thread, up to its delivery"
+RICH = {"NOTIFICATION_MODE": "rich", "NOTIFICATION_CERTIFICATES": notification_certificate()}
+
+
 async def measure() -> str:
     """The table."""
-    async with LocalCloud() as cloud, cloud.api() as api, httpx.AsyncClient(timeout=60) as http:
+    basic, rich = await measured({}), await measured(RICH)
+    return table(
+        ["", "CPU, ms", "with rich notifications", "ratio"],
+        [
+            [
+                name,
+                f"{ms:.1f}",
+                f"{rich[name]:.1f}" if name in rich else "",
+                f"{rich[name] / ms:.2f}" if name in rich else "",
+            ]
+            for name, ms in basic.items()
+        ],
+    )
+
+
+async def measured(settings: dict[str, str]) -> dict[str, float]:
+    """Milliseconds of each piece, of an app with these settings; with rich notifications only what they begin."""
+    async with LocalCloud(settings) as cloud, cloud.api() as api, httpx.AsyncClient(timeout=60) as http:
         user = await newly_connected(Account(cloud, api, http))
         offer = await user.sent()
         await milliseconds(user, 20, lambda: arrives(user, ADA, "Warm"))
-        quiet = await newly_connected(Account(cloud, api, http))
         found = {
-            "a look through the mailbox": await milliseconds(quiet, 1, lambda: looks(quiet, 100)) / 100,
-            "a change that has nothing to do with a thread": await milliseconds(
-                user, 200, lambda: arrives(user, ADA, "Unrelated")
-            ),
-            "a message of a thread, up to its delivery": await milliseconds(user, 40, lambda: answers(user, offer)),
-            "a send, its copy and its delivery": await milliseconds(user, 40, user.sent),
+            UNRELATED: await milliseconds(user, 200, lambda: arrives(user, ADA, "Unrelated")),
+            OF_A_THREAD: await milliseconds(user, 40, lambda: answers(user, offer)),
         }
-    return table(["", "CPU, ms"], [[name, f"{ms:.0f}"] for name, ms in found.items()])
+        if not settings:
+            quiet = await newly_connected(Account(cloud, api, http))
+            found["a look through the mailbox"] = await milliseconds(quiet, 1, lambda: looks(quiet, 100)) / 100
+            found["a send, its copy and its delivery"] = await milliseconds(user, 40, user.sent)
+        return found
 
 
 if __name__ == "__main__":

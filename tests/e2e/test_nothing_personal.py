@@ -13,9 +13,11 @@ from collections.abc import AsyncIterator, Iterator
 from urllib.parse import quote
 
 import httpx
+import pytest
 import pytest_asyncio
 
 from sync.jobs import RedeliverEvents
+from tests.cloud.certificates import notification_certificate
 from tests.cloud.smtp import Reply
 from tests.cloud.stage import attached
 from tests.e2e.account import Json, unique
@@ -61,12 +63,20 @@ def found(word: str, written: bytes) -> bool:
     return any(form in written for form in forms(word))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def played(http: httpx.AsyncClient) -> AsyncIterator[tuple[Watched, Canaries]]:
+#: Notifications that hold ids alone, and such that carry keys and addresses, encrypted.
+MODES = {"basic": {}, "rich": {"NOTIFICATION_MODE": "rich", "NOTIFICATION_CERTIFICATES": notification_certificate()}}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=MODES)
+async def played(http: httpx.AsyncClient, request: pytest.FixtureRequest) -> AsyncIterator[tuple[Watched, Canaries]]:
     """The cloud after the life with troubles, everything exported."""
     canaries = Canaries()
-    async with watched_cloud(http, f"Dana {canaries.new('the name of the user')}") as watched:
+    settings = MODES[request.param]
+    async with watched_cloud(http, f"Dana {canaries.new('the name of the user')}", **settings) as watched:
         cloud = watched.cloud
+        for number, line in enumerate(settings.get("NOTIFICATION_CERTIFICATES", "").splitlines()):
+            if len(line) >= 12 and not line.startswith("-----"):
+                canaries.take(f"line {number} of NOTIFICATION_CERTIFICATES", line)
         for name in ("ENTRA_CLIENT_SECRET", "CRM_WEBHOOK_SECRETS", "ENCRYPTION_KEYS", "SIGNING_KEYS"):
             canaries.take(name, cloud.app_settings[name].removeprefix("whsec_"))
         canaries.take("the function key", cloud.function_key)
@@ -142,8 +152,10 @@ async def graph_fails(watched: Watched, canaries: Canaries) -> None:
         said = {} if "drop" in what else {"message": f"{to['address']}: {canaries.new(f'words of Graph {step}')}"}
         await fault(user, match, **what, **said)
         await user.api.send(letter(watched, canaries, to), unique("key"))
+    offer = await user.sent(**letter(watched, canaries, to))
+    await user.stage.quiet()
     await fault(user, "GET */me/messages/*", status=403, code="ErrorAccessDenied", message=canaries.new("a refusal"))
-    await arrives(user, to["address"], canaries.new("the subject of mail that is refused"))
+    await answers(user, offer, to["address"], canaries.new("the body of mail that is refused"))
     await user.stage.quiet()
 
 
