@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from sync.jobs import CatchUp, Job, MailChange, SendMail, WatchMailbox
+from tests.cloud.entra import RecordedRequest
 from tests.cloud.local import LocalCloud
 from tests.cloud.polling import eventually
 from tests.e2e.account import Connected, Json
@@ -46,6 +47,12 @@ async def run_now(of: Connected, job: Job) -> None:
 async def needs_new_token(of: Connected) -> None:
     """End the access tokens of the person's apps, so that the next call to Graph needs another one."""
     of.cloud.directory.revoke_tokens(of.person.oid)
+
+
+def token_calls(of: Connected, after: int) -> list[RecordedRequest]:
+    """What was asked of the token endpoint for this person after so many requests to Entra ID: others share the cloud."""
+    requests = of.cloud.entra.requests[after:]
+    return [call for call in requests if call.is_token_call and call.oid == of.person.oid]
 
 
 async def trouble(of: Connected, kind: str) -> str | None:

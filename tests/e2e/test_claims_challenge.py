@@ -7,10 +7,9 @@ What a refresh can answer nobody notices; what only the person can answer, the n
 
 import json
 
-from tests.cloud.entra import RecordedRequest
 from tests.e2e.account import Connected, Json, unique
 from tests.e2e.conversation import answers, at_rest, left, synced
-from tests.e2e.life import last_told, sends_and_receives, shown, standing, told_types, trouble
+from tests.e2e.life import last_told, sends_and_receives, shown, standing, token_calls, told_types, trouble
 from tests.e2e.storage import Storage
 from tests.e2e.way import Way, query_of
 
@@ -20,11 +19,6 @@ async def challenge(of: Connected, *, interactive: bool = False) -> Json:
     asked = {"email": of.email, "interactive": interactive}
     wanted = await of.stage.lab("POST", f"{of.cloud.graph.url}/_lab/cae-challenge", asked)
     return dict(json.loads(wanted["claims"])["access_token"])
-
-
-def token_calls(of: Connected, after: int) -> list[RecordedRequest]:
-    """What was asked of the token endpoint after so many requests to Entra ID."""
-    return [call for call in of.cloud.entra.requests[after:] if call.is_token_call]
 
 
 def asks_for(claims: str, wanted: Json) -> bool:

@@ -13,7 +13,7 @@ async def test_a_completion_code_is_of_use_to_its_own_user_alone(account: Accoun
     """Another user, another account: 404 as for a code that never was, no token call; the right user still connects."""
     way = await Way.begin(account)
     code = await way.to_completion_code()
-    token_calls = account.cloud.entra.token_calls
+    redemptions = account.cloud.entra.redemptions
 
     async with account.cloud.api(unique("other")) as elsewhere:
         refused = [
@@ -24,7 +24,7 @@ async def test_a_completion_code_is_of_use_to_its_own_user_alone(account: Accoun
 
     assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {(404, "completion_code_unknown")}
     assert len({answer.json()["detail"] for answer in refused}) == 1
-    assert account.cloud.entra.token_calls == token_calls
+    assert account.cloud.entra.redemptions == redemptions
     assert (await way.complete(code)).status_code == 200
 
 
@@ -33,12 +33,12 @@ async def test_a_completion_code_is_of_use_to_its_own_user_alone(account: Accoun
 )  # fmt: skip
 async def test_garbage_is_no_completion_code(account: Account, garbage: str) -> None:
     """404, in the words for every unknown code."""
-    token_calls = account.cloud.entra.token_calls
+    redemptions = account.cloud.entra.redemptions
 
     answer = await account.api.complete(unique("dana"), garbage)
 
     assert (answer.status_code, answer.json()["code"]) == (404, "completion_code_unknown")
-    assert account.cloud.entra.token_calls == token_calls
+    assert account.cloud.entra.redemptions == redemptions
 
 
 @pytest.mark.parametrize("spoil", ["last character", "more behind", "another secret"])
@@ -60,13 +60,13 @@ async def test_an_old_code_has_expired(account: Account, storage: Storage) -> No
     """410, no token call: the user has to sign in again, and nothing was connected."""
     way = await Way.begin(account)
     code = await way.to_completion_code()
-    token_calls = account.cloud.entra.token_calls
+    redemptions = account.cloud.entra.redemptions
     await storage.expire_sign_in(code)
 
     answer = await way.complete(code)
 
     assert (answer.status_code, answer.json()["code"]) == (410, "completion_code_expired")
-    assert account.cloud.entra.token_calls == token_calls
+    assert account.cloud.entra.redemptions == redemptions
     assert (await account.api.connection(way.user_id)).status_code == 404
 
 

@@ -105,13 +105,13 @@ async def test_completing_again_gives_the_same_connection(account: Account) -> N
     code = await account.completion_code(user_id, person.email)
     first = (await account.api.complete(user_id, code)).json()
     await account.active(user_id, first["connection_id"])
-    before = account.cloud.entra.token_calls
+    before = account.cloud.entra.redemptions
 
     again = await account.api.complete(user_id, code)
 
     assert again.status_code == 200
     assert again.json()["connection_id"] == first["connection_id"]
-    assert account.cloud.entra.token_calls == before
+    assert account.cloud.entra.redemptions == before
     await account.cloud.functions.idle()
     assert [event["type"] for event in await account.feed()] == ["connection.connected"]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from tests.cloud.local import LocalCloud
 from tests.e2e.account import Account
 from tests.e2e.gateway import Behind, Together
 from tests.e2e.way import Way, query_of
@@ -13,11 +12,6 @@ AT_ONCE = 5
 def account_of(behind: Behind) -> Account:
     """The account on the cloud behind the gateways."""
     return Account(behind.user.cloud, behind.user.api, behind.user.http)
-
-
-def redeemed(cloud: LocalCloud) -> int:
-    """How many authorization codes were redeemed at Microsoft so far."""
-    return sum(call.is_token_call and call.form["grant_type"] == "authorization_code" for call in cloud.entra.requests)
 
 
 async def test_of_many_callbacks_at_once_one_is_taken(behind: Behind) -> None:
@@ -43,13 +37,13 @@ async def test_a_code_is_redeemed_once_however_often_it_is_completed_at_once(beh
     """One call redeems and connects; the others are told that the code is being used, and get the connection afterwards."""
     way = await Way.begin(account_of(behind))
     code = await way.to_completion_code()
-    redemptions = redeemed(behind.user.cloud)
+    redemptions = behind.user.cloud.entra.redemptions
     behind.gateway.table.holds = Together(AT_ONCE, "PUT", "/signins(")
 
     answers = await asyncio.gather(*(way.complete(code) for _ in range(AT_ONCE)))
 
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * (AT_ONCE - 1)
-    assert redeemed(behind.user.cloud) == redemptions + 1
+    assert behind.user.cloud.entra.redemptions == redemptions + 1
     [connected] = [answer.json() for answer in answers if answer.status_code == 200]
     again = await way.complete(code)
     assert (again.status_code, again.json()["connection_id"]) == (200, connected["connection_id"])

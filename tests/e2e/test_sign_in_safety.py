@@ -18,9 +18,9 @@ from tests.e2e.way import Way, query_of, with_query
 @pytest.fixture
 def no_token_call(account: Account) -> Iterator[None]:
     """See that the test asked nothing of Microsoft's token endpoint."""
-    before = account.cloud.entra.token_calls
+    before = account.cloud.entra.redemptions
     yield
-    assert account.cloud.entra.token_calls == before
+    assert account.cloud.entra.redemptions == before
 
 
 def assert_refused(answer: httpx.Response) -> None:
@@ -248,13 +248,13 @@ async def test_an_answer_without_a_code_is_never_taken_for_one(account: Account,
 async def test_where_an_administrator_is_needed_the_way_to_one_is_told_and_works(account: Account) -> None:
     """`result=admin_consent_required` with an address at which an administrator agrees; then the same person connects."""
     way = await Way.begin(account, needs_admin=True)
-    token_calls = account.cloud.entra.token_calls
+    redemptions = account.cloud.entra.redemptions
 
     told = await way.back_in_crm(await way.to_callback())
 
     assert told.pop("result") == "admin_consent_required"
     assert set(told) == {"admin_consent_url"}
-    assert account.cloud.entra.token_calls == token_calls
+    assert account.cloud.entra.redemptions == redemptions
     consent = {"admin_consent_url": told["admin_consent_url"], "email": way.person.email, "decision": "accept"}
     agreed = await account.http.post(f"{account.cloud.entra.url}/_lab/admin-consent", json=consent)
     page = await Browser(account.http).get(agreed.json()["redirect_url"])

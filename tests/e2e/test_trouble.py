@@ -27,6 +27,7 @@ from tests.e2e.life import (
     run_now,
     sends_and_receives,
     shown,
+    token_calls,
     told_types,
     trouble,
 )
@@ -217,13 +218,13 @@ async def test_an_access_token_that_ended_early_is_nobodys_trouble(connected: Co
     await at_rest(connected)
     before = last_told(connected)
     await needs_new_token(connected)
-    asked = connected.cloud.entra.token_calls
+    requests = len(connected.cloud.entra.requests)
 
     await connected.is_answered(thread)
 
     assert told_types(connected, before) == ["message.synced"]
     assert (await shown(connected))["state"] == "connected"
-    assert connected.cloud.entra.token_calls == asked + 1
+    assert len(token_calls(connected, requests)) == 1
 
 
 async def test_a_message_that_is_refused_by_itself_is_not_the_mailboxs_trouble(connected: Connected) -> None:

@@ -116,6 +116,12 @@ class EntraEmulator:
         """How many of `requests` asked for a token."""
         return sum(request.is_token_call for request in self._state.requests)
 
+    @property
+    def redemptions(self) -> int:
+        """How many of them redeemed an authorization code, or tried to."""
+        calls = (request for request in self._state.requests if request.is_token_call)
+        return sum(call.form.get("grant_type") == "authorization_code" for call in calls)
+
     def reset(self) -> None:
         """Forget people, consents, codes, refresh tokens, planned errors and requests; registered apps stay."""
         self._state.reset()
@@ -138,6 +144,7 @@ class EntraEmulator:
                 error_code=refusal.number if refusal else None,
                 query=without_secrets(request.query.items()),
                 form=without_secrets((name, str(value)) for name, value in form.items()),
+                oid=self._state.grants.whose(form),
             )
         )
         return response

@@ -8,6 +8,7 @@ anew each time), families of apps, sign-in frequency.
 """
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -112,6 +113,11 @@ class Grants:
         if self.clock.now() >= code.issued_at + CODE_LIFETIME:
             raise invalid_grant(70008, "The provided authorization code has expired.")
         return code
+
+    def whose(self, form: Mapping[str, object]) -> str | None:
+        """The object id of the person whose code or refresh token stands in a form."""
+        found = self._refresh_tokens.get(str(form.get("refresh_token"))) or self._codes.get(str(form.get("code")))
+        return found.oid if found else None
 
     def issue_refresh_token(
         self, person: Person, client_id: str, scopes: tuple[str, ...], reserved: frozenset[str], claims: Claims

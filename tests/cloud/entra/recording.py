@@ -13,7 +13,8 @@ class RecordedRequest:
     """
     One request that is not a control. `at` is when it arrived (RFC 3339), `status` that of the answer.
 
-    `error` and `error_code` (the AADSTS number) say how it was refused; None where it was not.
+    `error` and `error_code` (the AADSTS number) say how it was refused; None where it was not. `oid`: whose code or refresh
+    token it brought; None: it brought none of anybody.
     """
 
     at: str
@@ -24,6 +25,7 @@ class RecordedRequest:
     error_code: int | None = None
     query: dict[str, str] = field(default_factory=dict)
     form: dict[str, str] = field(default_factory=dict)
+    oid: str | None = None
 
     @property
     def is_token_call(self) -> bool:
