@@ -130,14 +130,11 @@ def notification_certificate(ends_at: datetime | None, now: datetime) -> Check:
     name: Name = "notification_certificate"
     if ends_at is None:
         return Check(name, ok=True, detail="NOTIFICATION_MODE is basic: none is needed.")
-    day = f"{ends_at:%Y-%m-%d}"
-    if ends_at <= now:
-        what = WHAT_TO_DO[name]
-        return Check(name, ok=False, detail=f"The newest certificate ended on {day}.", what_to_do=what)
-    if ends_at - now <= RENEW_CERTIFICATE_BEFORE:
-        what = WHAT_TO_DO[name]
-        return Check(name, ok=False, detail=f"The newest certificate ends soon, on {day}.", what_to_do=what)
-    return Check(name, ok=True, detail=f"The newest certificate is good until {day}.")
+    day, left = f"{ends_at:%Y-%m-%d}", ends_at - now
+    if left > RENEW_CERTIFICATE_BEFORE:
+        return Check(name, ok=True, detail=f"The newest certificate is good until {day}.")
+    how = f"ends soon, on {day}" if left > timedelta() else f"ended on {day}"
+    return Check(name, ok=False, detail=f"The newest certificate {how}.", what_to_do=WHAT_TO_DO[name])
 
 
 def unusable_certificate(words: str) -> Check:

@@ -80,6 +80,8 @@ def test_what_came_along_goes_on_with_the_token_of_its_tenant() -> None:
         body(item(encryptedContent=CONTENT | {"data": ""})),
         body(item(encryptedContent=CONTENT | {"data": 7})),
         body(item(encryptedContent=CONTENT | {"dataKey": "a b"})),
+        body(item(encryptedContent=CONTENT | {"dataKey": "é"})),
+        body(item(encryptedContent=CONTENT | {"dataKey": "a\n"})),
         body(item(encryptedContent=CONTENT | {"data": "A" * MAX_CHARS})),
         body(item(tenantId=None)),
         body(item(tenantId=7)),
