@@ -43,7 +43,7 @@ quick-others: $(DEV)
 test: lint ffmpeg chromium ## Every check and every test
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
-# Some hours of trouble in less time: three seeds, 10,000 notifications each. One run with other seeds: make soak CHAOS_SEEDS=4,5
+# Some hours of trouble in less time: three seeds, 10,000 notifications each. One run with other seeds: make soak CHAOS_SEEDS=4,5 CHAOS_MODE=rich
 soak: $(DEV) ## Chaos at full length; ends with a report in build/soak
 	CHAOS=full $(PYTHON) -m pytest tests/e2e/test_chaos.py --capture no --numprocesses 0
 	@cat build/soak/report.md

@@ -4,7 +4,8 @@ again. In the end nothing is lost, nothing is told twice, the feed has no hole, 
 
 `make test` plays a short form; `CHAOS=full` (make soak) the full one, with three seeds, and leaves a report in build/soak.
 `CHAOS_SEEDS=4,5` plays these seeds instead: the decisions are the seed's, so that a run is replayed as far as calls come in the
-same order.
+same order. The short form is played with basic and with rich notifications, the full one with basic ones; `CHAOS_MODE=rich` says
+otherwise.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 
+from tests.cloud.certificates import notification_certificate
 from tests.cloud.fault_plan import FaultPlan, FaultRule
 from tests.cloud.local import LocalCloud
 from tests.cloud.soak_report import Run, write_report
@@ -29,6 +31,7 @@ FULL = os.environ.get("CHAOS") == "full"
 SCALE = Scale(50, 95, 20, 10_000) if FULL else Scale(6, 24, 3, 300)
 # The third meets faults of every neighbour early on.
 SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1,2,3" if FULL else "3").split(",")]
+MODES = os.environ.get("CHAOS_MODE", "basic" if FULL else "basic,rich").split(",")
 RATE = 0.05
 NEIGHBOURS = ("blob", "queue", "table", "graph", "crm")
 #: Of what Graph tells, a tenth is lost, and the rest comes twice.
@@ -44,12 +47,17 @@ def runs() -> list[Run]:
     return []
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_nothing_is_lost_and_nothing_told_twice(seed: int, runs: list[Run], http: httpx.AsyncClient) -> None:
+async def test_nothing_is_lost_and_nothing_told_twice(
+    seed: int, mode: str, runs: list[Run], http: httpx.AsyncClient
+) -> None:
     """Every message of a thread reaches the CRM once, every send leaves one email and has ended, whatever failed."""
-    tell(f"chaos with seed {seed}: CHAOS_SEEDS={seed} replays it")
+    tell(f"chaos with seed {seed}, {mode} notifications: CHAOS_SEEDS={seed} CHAOS_MODE={mode} replays it")
     plan = FaultPlan(seed, tuple(FaultRule(RATE, neighbour) for neighbour in NEIGHBOURS), hang_s=1.0, slow_s=0.5)
     settings = {
+        "NOTIFICATION_MODE": mode,
+        **({"NOTIFICATION_CERTIFICATES": notification_certificate()} if mode == "rich" else {}),
         # After a failure the host shows a message again after 30 s; the run does not wait that long.
         "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02",
         # Polls pass the proxies too: fewer of them leave the machine to what matters.
