@@ -152,7 +152,11 @@ def yes_or_no(name: str, description: str, *, default: Literal["true", "false"] 
 
 
 #: How much of a listing is given at once. 0 is taken for 1.
-LIMIT = query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 100}, "How many at most.")
+LIMIT = query(
+    "limit",
+    {"type": "integer", "minimum": 0, "maximum": MAX_PAGE, "default": 100},
+    "How many at most; 0 is taken for 1.",
+)
 AFTER_SEQUENCE = query(
     "after",
     {"type": "integer", "minimum": 0, "maximum": MAX_SEQUENCE, "default": 0},
