@@ -66,7 +66,8 @@ class Answer(Control):
     `POST /_lab/answer`: how the next `times` deliveries are answered.
 
     `delay_s` seconds pass before the answer; `retry_after` is the header's value: seconds, or an HTTP date. With `account_id`
-    only that account's deliveries are meant, and the others pass by. `echo`: the answer's body is what came.
+    only that account's deliveries are meant, with `type` only those of that type, and the others pass by. `echo`: the answer's
+    body is what came.
     """
 
     status: int = Field(ge=200, le=599)
@@ -74,6 +75,7 @@ class Answer(Control):
     retry_after: float | str | None = None
     times: int = Field(default=1, ge=1)
     account_id: str | None = None
+    type: str | None = None
     echo: bool = False
 
 
@@ -192,7 +194,8 @@ class CrmSink:
 
     def _next_answer(self, event: Event) -> Answer:
         for script in self._scripts:
-            if script.answer.account_id in (None, event.get("account_id")):
+            meant = script.answer
+            if meant.account_id in (None, event.get("account_id")) and meant.type in (None, event.get("type")):
                 script.left -= 1
                 if not script.left:
                     self._scripts.remove(script)

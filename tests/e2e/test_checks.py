@@ -27,7 +27,7 @@ async def test_what_is_wrong_is_said_with_what_to_do(connected: Connected) -> No
     crm = f"{connected.cloud.crm.url}/_lab/answer"
     await connected.cloud.functions.kill_worker()
     async with secret(connected, "expired"):
-        (await connected.http.post(crm, json={"status": 503, "times": 1})).raise_for_status()
+        (await connected.http.post(crm, json={"status": 503, "type": "webhook.test"})).raise_for_status()
         found = await checks(connected.api)
     assert [name for name, check in found.items() if not check["ok"]] == ["entra_credential", "crm_webhook"]
     assert "AADSTS7000222" in found["entra_credential"]["detail"]

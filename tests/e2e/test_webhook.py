@@ -134,7 +134,7 @@ async def test_a_sequence_that_makes_no_sense_is_refused(account: Account, after
 async def test_a_test_event_shows_how_the_receiver_answers(account: Account) -> None:
     """Signed as every event, in no feed, and told as it went: taken, or not."""
     taken = (await account.api.test_webhook()).json()
-    await account.http.post(f"{account.cloud.crm.url}/_lab/answer", json={"status": 503})
+    await account.http.post(f"{account.cloud.crm.url}/_lab/answer", json={"status": 503, "type": "webhook.test"})
     refused = (await account.api.test_webhook()).json()
 
     assert taken == {

@@ -126,9 +126,12 @@ async def test_scripted_answers_are_given_in_order_and_then_it_is_well_again(
     assert [e["event"]["id"] for e in (await http.get("/_lab/events")).json()] == ["evt_2", "evt_3"]
 
 
-async def test_an_answer_for_one_account_leaves_the_others_alone(crm: CrmSink, http: httpx.AsyncClient) -> None:
-    """It waits for that account's delivery, and does not stand in the way of the scripts behind it."""
-    await http.post("/_lab/answer", json={"status": 500, "account_id": "another"})
+@pytest.mark.parametrize("meant", [{"account_id": "another"}, {"type": "another.type"}])
+async def test_an_answer_for_some_events_leaves_the_others_alone(
+    crm: CrmSink, http: httpx.AsyncClient, meant: dict[str, str]
+) -> None:
+    """It waits for a delivery of that account or type, and does not stand in the way of the scripts behind it."""
+    await http.post("/_lab/answer", json={"status": 500, **meant})
     await http.post("/_lab/answer", json={"status": 503})
     assert [(await http.post("/webhooks", **delivery())).status_code for _ in range(2)] == [503, 204]
 
