@@ -82,12 +82,12 @@ async def played(http: httpx.AsyncClient, request: pytest.FixtureRequest) -> Asy
         canaries.take("the function key", cloud.function_key)
         canaries.take("the address of the mailbox", watched.user.email)
         canaries.take("a clientState", await client_state(watched.user))
-        await mail_comes_and_goes(watched, canaries)
-        await graph_fails(watched, canaries)
+        offer = await mail_comes_and_goes(watched, canaries)
+        await graph_fails(watched, canaries, offer)
         await the_crm_fails(watched, canaries)
         await the_provider_fails(watched, canaries)
         await strangers_post(watched, canaries)
-        await sign_ins_fail(watched, canaries)
+        await sign_ins_fail(watched, canaries, offer)
         await work_fails(watched, canaries)
         for token in list(cloud.directory._tokens):
             canaries.take(f"access token {len(canaries.words)}", token)
@@ -118,8 +118,8 @@ def letter(watched: Watched, canaries: Canaries, to: Json) -> Json:
     )
 
 
-async def mail_comes_and_goes(watched: Watched, canaries: Canaries) -> None:
-    """An email, its answer with files of both kinds, mail that is nobody's business, and looking at all of it."""
+async def mail_comes_and_goes(watched: Watched, canaries: Canaries) -> Json:
+    """An email, which is returned, its answer with files of both kinds, mail that is nobody's business, and looking at all."""
     user = watched.user
     address, to = contact(canaries)
     offer = await user.sent(**letter(watched, canaries, to))
@@ -135,11 +135,16 @@ async def mail_comes_and_goes(watched: Watched, canaries: Canaries) -> None:
     await user.stage.quiet()
     assert (await user.api.explain(user.user_id, answer.internet_message_id)).status_code == 200
     assert (await user.api.message(offer["message_id"])).status_code == 200
+    return offer
 
 
-async def graph_fails(watched: Watched, canaries: Canaries) -> None:
+async def graph_fails(watched: Watched, canaries: Canaries, offer: Json) -> None:
     """Graph says no in words that name people and mail, with a code that holds an address, and cuts connections."""
     user = watched.user
+    # First, while nothing else asks: in both modes the question about an answer in a thread is the one that is refused.
+    await fault(user, "GET */me/messages/*", status=403, code="ErrorAccessDenied", message=canaries.new("a refusal"))
+    await answers(user, offer, text=canaries.new("the body of mail that is refused"))
+    await user.stage.quiet()
     _, to = contact(canaries)
     for step, (match, what) in enumerate(
         (
@@ -152,10 +157,6 @@ async def graph_fails(watched: Watched, canaries: Canaries) -> None:
         said = {} if "drop" in what else {"message": f"{to['address']}: {canaries.new(f'words of Graph {step}')}"}
         await fault(user, match, **what, **said)
         await user.api.send(letter(watched, canaries, to), unique("key"))
-    offer = await user.sent(**letter(watched, canaries, to))
-    await user.stage.quiet()
-    await fault(user, "GET */me/messages/*", status=403, code="ErrorAccessDenied", message=canaries.new("a refusal"))
-    await answers(user, offer, to["address"], canaries.new("the body of mail that is refused"))
     await user.stage.quiet()
 
 
@@ -201,7 +202,7 @@ async def strangers_post(watched: Watched, canaries: Canaries) -> None:
     await watched.user.api.message(canaries.new("an unknown id"))
 
 
-async def sign_ins_fail(watched: Watched, canaries: Canaries) -> None:
+async def sign_ins_fail(watched: Watched, canaries: Canaries, offer: Json) -> None:
     """Links and callbacks that lead nowhere, a code that is refused, and a sign-in that ends."""
     user, url = watched.user, watched.cloud.functions_url
     link = await user.sign_in_link(unique("erin"), f"{canaries.new('an expected address')}@customer.example")
@@ -219,7 +220,7 @@ async def sign_ins_fail(watched: Watched, canaries: Canaries) -> None:
     page = (await user.api.settings_page(another, watched.cloud.crm.return_url)).json()["url"]
     canaries.take("the token of a settings page", page.partition("#")[2].partition("=")[2])
     await trouble(user, "password_expired")
-    await arrives(user, f"{canaries.new('an address after the end')}@customer.example", "Hello")
+    await answers(user, offer, f"{canaries.new('an address after the end')}@customer.example")
     await user.stage.quiet()
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.cloud.local import LocalCloud
 from tests.cloud.polling import eventually
 from tests.e2e.account import Connected, Json
-from tests.e2e.witness import Witness, problem_of
+from tests.e2e.witness import Everything, Witness, problem_of
 
 NOTIFICATIONS, LIFECYCLE = "/graph/notifications", "/graph/lifecycle"
 
@@ -124,13 +124,14 @@ async def test_forged_notifications_are_dropped(witness: Witness, path: str, ite
     ]
     items = [item(word) for word in forged] + [{}, {**item(genuine), "clientState": None}]
 
-    async def post() -> tuple[bool, set[int]]:
+    async def post() -> tuple[Everything, Everything, set[int]]:
         before = await witness.everything()
         each = [await witness.http.post(witness.cloud.functions_url + path, json={"value": [one]}) for one in items]
         together = await witness.http.post(witness.cloud.functions_url + path, json={"value": items})
-        return await witness.everything() == before, {answer.status_code for answer in (*each, together)}
+        return before, await witness.everything(), {answer.status_code for answer in (*each, together)}
 
-    assert await witness.undisturbed(post) == (True, {202})
+    before, after, statuses = await witness.undisturbed(post)
+    assert (after, statuses) == (before, {202})
 
 
 @pytest.mark.parametrize(
@@ -151,12 +152,13 @@ async def test_notifications_of_no_use_are_dropped(witness: Witness, path: str, 
     """Genuine, but nothing we act on: 202, nothing queued."""
     item = (change if path == NOTIFICATIONS else lifecycle)(await client_state(witness.user)) | changes
 
-    async def post() -> tuple[bool, int]:
+    async def post() -> tuple[Everything, Everything, int]:
         before = await witness.everything()
         answer = await witness.http.post(witness.cloud.functions_url + path, json={"value": [item]})
-        return await witness.everything() == before, answer.status_code
+        return before, await witness.everything(), answer.status_code
 
-    assert await witness.undisturbed(post) == (True, 202)
+    before, after, status = await witness.undisturbed(post)
+    assert (after, status) == (before, 202)
 
 
 @pytest.mark.parametrize("path", [NOTIFICATIONS, LIFECYCLE])
