@@ -23,7 +23,8 @@ class NotificationCertificates:
         """The one that Graph says it encrypted for; None: that is not there any more. Raises OperatorAlarm."""
         return next((one for one in self._read if one.certificate_id == certificate_id), None)
 
-    async def ends_at(self) -> datetime:
+    @property
+    def ends_at(self) -> datetime:
         """Until when the newest is good; raises OperatorAlarm."""
         return self.newest.ends_at
 

@@ -15,7 +15,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 MIN_KEY_BITS = 2_048
 MAX_KEY_BITS = 4_096
@@ -28,8 +30,8 @@ class Certificate:
     """
     One of them, with its private key.
 
-    `certificate_id`: its public name, which Graph repeats with what it encrypted (`encryptionCertificateId`). `der`: as Graph is
-    given it, in base64. `ends_at`: Graph may refuse it from then on.
+    `certificate_id`: its public name, which Graph repeats with what it encrypted (`encryptionCertificateId`). `der`: its bytes,
+    of which Graph is given the base64. `ends_at`: Graph may refuse it from then on.
     """
 
     certificate_id: str
@@ -66,41 +68,49 @@ def read(pem: str) -> tuple[Certificate, ...]:
     """
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     looks_right(pem)
-    keys: dict[bytes, RSAPrivateKey] = {}
-    certificates = []
-    for kind, content in _BLOCK.findall(_lines(pem)):
-        block = f"-----BEGIN {kind}-----{content}-----END {kind}-----\n".encode()
-        try:
-            if kind in _PRIVATE_KEYS:
-                key = load_pem_private_key(block, password=None)
-                if not isinstance(key, RSAPrivateKey):
-                    raise ValueError("a private key in it is not an RSA key")
-                keys[key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)] = key
-            elif kind == "CERTIFICATE":
-                certificates.append(x509.load_pem_x509_certificate(block))
-        except (ValueError, TypeError) as error:
-            if str(error).startswith("a private key"):
-                raise
-            raise ValueError(f"a block in it ({kind}) can't be read") from None
-    found = []
-    for certificate in certificates:
-        public = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        if public not in keys:
-            continue
-        key = keys[public]
-        if not MIN_KEY_BITS <= key.key_size <= MAX_KEY_BITS:
-            raise ValueError(
-                f"its RSA key has {key.key_size} bits; Microsoft Graph takes {MIN_KEY_BITS} to {MAX_KEY_BITS}"
-            )
-        der = certificate.public_bytes(Encoding.DER)
-        name = hashlib.sha256(der).hexdigest()[:32]
-        found.append(Certificate(name, der, key, certificate.not_valid_after_utc))
-    if not found:
+    blocks = [
+        (kind, f"-----BEGIN {kind}-----{content}-----END {kind}-----\n".encode())
+        for kind, content in _BLOCK.findall(_lines(pem))
+    ]
+    try:
+        keys = [load_pem_private_key(block, password=None) for kind, block in blocks if kind in _PRIVATE_KEYS]
+    except (ValueError, TypeError):
+        raise ValueError("a private key in it can't be read") from None
+    try:
+        certificates = [x509.load_pem_x509_certificate(block) for kind, block in blocks if kind == "CERTIFICATE"]
+    except ValueError:
+        raise ValueError("a certificate in it can't be read") from None
+    private_keys: dict[bytes, RSAPrivateKey] = {}
+    for key in keys:
+        if not isinstance(key, RSAPrivateKey):
+            raise ValueError("a private key in it is not an RSA key")
+        private_keys[_public_half(key.public_key())] = key
+    halves = [(certificate, _public_half(certificate.public_key())) for certificate in certificates]
+    pairs = [(certificate, private_keys[half]) for certificate, half in halves if half in private_keys]
+    if not pairs:
         raise ValueError("no certificate in it belongs to a private key in it")
-    return tuple(found)
+    for _, private_key in pairs:
+        if not MIN_KEY_BITS <= private_key.key_size <= MAX_KEY_BITS:
+            limits = f"{MIN_KEY_BITS} to {MAX_KEY_BITS}"
+            raise ValueError(f"its RSA key has {private_key.key_size} bits; Microsoft Graph takes {limits}")
+    return tuple(_certificate(found, private_key) for found, private_key in pairs)
+
+
+def _certificate(found: "x509.Certificate", private_key: "RSAPrivateKey") -> Certificate:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    der = found.public_bytes(Encoding.DER)
+    return Certificate(hashlib.sha256(der).hexdigest()[:32], der, private_key, found.not_valid_after_utc)
+
+
+def _public_half(key: "CertificatePublicKeyTypes") -> bytes:
+    """What a private key and its certificate have in common."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _lines(pem: str) -> str:

@@ -68,14 +68,14 @@ class Subscription:
     """
     What Graph promised to tell us, and until when.
 
-    `signed_with`: the key its clientState was made with, and the certificate that Graph encrypts for (`subscription.made_with`);
+    `made_with`: the key its clientState was made with, and the certificate that Graph encrypts for (`subscription.made_with`);
     empty where that is not known, since we found it open at Graph.
     """
 
     subscription_id: str
     expires_at: datetime
     renew_at: datetime
-    signed_with: str = ""
+    made_with: str = ""
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class Checks:
         if self.certificate is None:
             return rule.notification_certificate(None, self.clock())
         try:
-            return rule.notification_certificate(await self.certificate.ends_at(), self.clock())
+            return rule.notification_certificate(self.certificate.ends_at, self.clock())
         except OperatorAlarm as alarm:
             return rule.unusable_certificate(str(alarm))
 

@@ -152,13 +152,13 @@ class Watch:
             connection = await self._saved(connection, held, gap=lifecycle == "missed")
         if not due:
             return connection
-        if held.signed_with != self._newest:
+        if held.made_with != self._newest:
             return await self._replaced(connection, held, now, gap=lost)
         try:
             renewed = await self.subscriptions.renew(connection, held, now=now)
         except Gone:
             return await self._saved(connection, await self._opened(connection, now), gap=True)
-        connection = await self._saved(connection, replace(renewed, signed_with=held.signed_with), gap=lost)
+        connection = await self._saved(connection, replace(renewed, made_with=held.made_with), gap=lost)
         await self._tidy(connection, now)
         return connection
 
@@ -169,23 +169,23 @@ class Watch:
         word = client_state(connection.connection_id, self.signing_key)
         subscription, is_new = await self.subscriptions.open(connection, client_state=word, now=now)
         if is_new:
-            return replace(subscription, signed_with=self._newest)
+            return replace(subscription, made_with=self._newest)
         known = [other.subscription for other in await self.connections.of_mailbox(connection) if other.subscription]
-        names = [s.signed_with for s in known if s.subscription_id == subscription.subscription_id]
-        return replace(subscription, signed_with=names[0] if names else "")
+        names = [s.made_with for s in known if s.subscription_id == subscription.subscription_id]
+        return replace(subscription, made_with=names[0] if names else "")
 
     async def _adopted(self, connection: Connection, now: datetime) -> Subscription | None:
         """What another connection of the mailbox has opened, as one would be made now, with a longer life."""
         own = connection.subscription
         for other in await self.connections.of_mailbox(connection):
             theirs = other.subscription
-            if theirs is None or theirs.signed_with != self._newest:
+            if theirs is None or theirs.made_with != self._newest:
                 continue
             if own is not None and own.subscription_id == theirs.subscription_id:
                 continue
             with contextlib.suppress(Gone):
                 renewed = await self.subscriptions.renew(connection, theirs, now=now)
-                return replace(renewed, signed_with=theirs.signed_with)
+                return replace(renewed, made_with=theirs.made_with)
         return None
 
     async def _replaced(self, connection: Connection, held: Subscription, now: datetime, *, gap: bool) -> Connection:
@@ -199,7 +199,7 @@ class Watch:
         word = client_state(connection.connection_id, self.signing_key)
         in_use = await self._in_use(connection)
         new = await self.subscriptions.replace(connection, client_state=word, now=now, known=in_use)
-        signed = replace(new, signed_with=self._newest)
+        signed = replace(new, made_with=self._newest)
         connection = await self._saved(connection, signed, gap=gap or held.expires_at <= now)
         for other in sharing:
             await self.work.queue(WatchMailbox(other.connection_id, "subscriptionRemoved", passed_on=True))
@@ -237,7 +237,7 @@ class Watch:
                 connection = changed
                 held = changed.subscription
                 if held is not None and held.subscription_id == subscription.subscription_id:
-                    subscription = replace(subscription, signed_with=subscription.signed_with or held.signed_with)
+                    subscription = replace(subscription, made_with=subscription.made_with or held.made_with)
 
     async def _tidy(self, connection: Connection, now: datetime) -> None:
         """Close what a process that died has left open at Graph. If that can't be done now, the next renewal does it."""

@@ -349,7 +349,7 @@ class Wiring(Adapters):
             endpoint=self.endpoint,
             clock=now,
             new_secret=new_secret,
-            certificate=self._certificates if self.settings.notification_mode == "rich" else None,
+            certificate=self._encrypted_for,
             unresolved=self.settings.unresolved_references,
             graph_base_url=self.settings.graph_base_url,
             public_base_url=self.settings.public_base_url,

@@ -192,8 +192,14 @@ class Adapters:
         from sync.adapters.graph_subscriptions import GraphSubscriptions
 
         settings = self.settings
-        certificates = self._certificates if settings.notification_mode == "rich" else None
-        return GraphSubscriptions(self._graph, settings.public_base_url, settings.subscription_lifetime, certificates)
+        return GraphSubscriptions(
+            self._graph, settings.public_base_url, settings.subscription_lifetime, self._encrypted_for
+        )
+
+    @property
+    def _encrypted_for(self) -> "NotificationCertificates | None":
+        """Whom Graph is asked to encrypt for: nobody in basic mode."""
+        return self._certificates if self.settings.notification_mode == "rich" else None
 
     @cached_property
     def _certificates(self) -> "NotificationCertificates | None":

@@ -92,7 +92,6 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
-    lifetime: timedelta = LIFETIME,
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -102,7 +101,7 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + lifetime)
+        .not_valid_after(now + LIFETIME)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
@@ -121,13 +120,11 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def notification_certificate(
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None = None, lifetime: timedelta = LIFETIME
-) -> str:
+def notification_certificate(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None = None) -> str:
     """PEM of a new certificate that signed itself, behind its private key: an RSA key as Graph takes it, unless one is given."""
     key = key or rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Notifications")])
-    certificate = _builder(name, name, key.public_key(), lifetime).sign(key, hashes.SHA256())
+    certificate = _builder(name, name, key.public_key()).sign(key, hashes.SHA256())
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -259,6 +259,7 @@ class FaultLayer:
         """Everything passes."""
         for proxy in self.proxies:
             proxy.on = proxy.down = False
+            proxy.release()
 
     def storage_down(self) -> None:
         """Each connection to the storage is reset, until `off`."""

@@ -42,6 +42,8 @@ class Run:
 
     seed: int
     mailboxes: int
+    #: of notifications: basic, rich
+    mode: str = "basic"
     began_at: float = 0
     calm_at: float = 0
     ended_at: float = 0
@@ -86,6 +88,7 @@ def text(runs: list[Run]) -> str:
         _table(
             [
                 "seed",
+                "mode",
                 "mailboxes",
                 "sends",
                 "answers",
@@ -99,6 +102,7 @@ def text(runs: list[Run]) -> str:
             [
                 [
                     run.seed,
+                    run.mode,
                     run.mailboxes,
                     run.sends,
                     run.answers,
@@ -126,7 +130,7 @@ def text(runs: list[Run]) -> str:
         _faults(runs),
         "## What was left",
         *(_left(run) for run in runs),
-        "A seed is replayed with `CHAOS=full CHAOS_SEEDS=<seed> make soak`.",
+        "A seed is replayed with `CHAOS=full CHAOS_SEEDS=<seed> CHAOS_MODE=<mode> make soak`.",
     ]
     return "\n\n".join(parts) + "\n"
 

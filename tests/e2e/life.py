@@ -72,6 +72,19 @@ async def licence(of: Connected, state: str) -> None:
     await of.stage.lab("POST", f"{of.cloud.graph.url}/_lab/mailbox", {"email": of.email, "state": state})
 
 
+async def restarted(cloud: LocalCloud, **settings: str) -> None:
+    """Start the app with these settings changed."""
+    await cloud.functions.stop()
+    cloud.app_settings.update(settings)
+    await cloud.functions.start()
+
+
+async def one_subscription(of: Connected) -> Json:
+    """What Graph tells of the mailbox with, having seen that it is one."""
+    [subscription] = await of.subscriptions(of.email)
+    return subscription
+
+
 async def graph_says(of: Connected, event: str) -> None:
     """Graph sends this lifecycle notification for the mailbox's one subscription; returns once all is at rest."""
     [subscription] = await of.subscriptions(of.email)

@@ -67,7 +67,7 @@ async def test_nothing_is_lost_and_nothing_told_twice(
         "AzureFunctionsJobHost__extensions__queues__newBatchThreshold": "32",
     }
     async with LocalCloud(settings, lease_seconds=15, faults=plan) as cloud, AsyncExitStack() as clients:
-        run = Run(seed, SCALE.mailboxes)
+        run = Run(seed, SCALE.mailboxes, mode)
         people = await _connected(cloud, http, clients, seed)
         found = await _played(cloud, http, people, seed, run)
     _tell(people, run)

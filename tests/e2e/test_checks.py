@@ -4,8 +4,10 @@ from tests.cloud.crm_api import CrmApi
 from tests.e2e.account import Account, Connected, Json
 from tests.e2e.test_operator_trouble import secret
 
-NAMES = ["storage", "key_vault", "entra_credential", "graph", "notification_address"]
-NAMES += ["notification_certificate", "crm_webhook"]
+NAMES = (
+    *("storage", "key_vault", "entra_credential", "graph", "notification_address", "notification_certificate"),
+    "crm_webhook",
+)
 
 
 async def checks(api: CrmApi) -> dict[str, Json]:

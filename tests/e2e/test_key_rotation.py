@@ -18,7 +18,17 @@ from tests.cloud.local import LocalCloud
 from tests.cloud.polling import eventually
 from tests.e2e.account import Account, Connected, Json, unique
 from tests.e2e.conversation import answers, at_rest, newly_connected, synced
-from tests.e2e.life import Log, graph_says, last_told, run_now, sends_and_receives, shown, told_types
+from tests.e2e.life import (
+    Log,
+    graph_says,
+    last_told,
+    one_subscription,
+    restarted,
+    run_now,
+    sends_and_receives,
+    shown,
+    told_types,
+)
 from tests.e2e.storage import Storage
 from tests.e2e.way import Way
 
@@ -49,19 +59,6 @@ async def own_storage(own_cloud: LocalCloud) -> AsyncIterator[Storage]:
 def new_key() -> str:
     """As `openssl rand -base64 32` makes it."""
     return base64.b64encode(secrets.token_bytes(32)).decode()
-
-
-async def restarted(cloud: LocalCloud, **settings: str) -> None:
-    """Start the app with these settings changed."""
-    await cloud.functions.stop()
-    cloud.app_settings.update(settings)
-    await cloud.functions.start()
-
-
-async def one_subscription(of: Connected) -> Json:
-    """What Graph tells of the mailbox with, having seen that it is one."""
-    [subscription] = await of.subscriptions(of.email)
-    return subscription
 
 
 def made_with(subscription: Json, key: str) -> bool:

@@ -84,7 +84,7 @@ async def test_work_that_meets_the_storage_down_is_done_afterwards(user: Connect
     faults.graph.release()
 
     async def noticed() -> bool:
-        return faults.table.refused > 0
+        return faults.table.refused > 3
 
     await eventually(noticed, "the app to be refused")
     faults.off()

@@ -71,7 +71,12 @@ WRONG = {
 }
 WRONG_INSIDE = {
     PRIVATE + SECOND[SECOND.index("-----BEGIN CERTIFICATE") :]: "no certificate in it belongs to a private key",
-    FIRST.replace("-----BEGIN CERTIFICATE-----\nMII", "-----BEGIN CERTIFICATE-----\nAAA"): "can't be read",
+    FIRST.replace(
+        "-----BEGIN CERTIFICATE-----\nMII", "-----BEGIN CERTIFICATE-----\nAAA"
+    ): "a certificate in it can't be read",
+    FIRST.replace(
+        "-----BEGIN PRIVATE KEY-----\nMII", "-----BEGIN PRIVATE KEY-----\nAAA"
+    ): "a private key in it can't be read",
     notification_certificate(ec.generate_private_key(ec.SECP256R1())): "not an RSA key",
     notification_certificate(rsa.generate_private_key(public_exponent=65_537, key_size=1_024)): "1024 bits",
 }

@@ -13,6 +13,7 @@ def run(**changes: object) -> Run:
     told = Run(
         seed=7,
         mailboxes=6,
+        mode="rich",
         began_at=1_000.0,
         calm_at=1_060.0,
         ended_at=1_090.0,
@@ -40,12 +41,12 @@ def test_the_report_names_seed_counts_faults_and_how_to_replay() -> None:
     """What a reader needs to judge the run, and to play it again."""
     report = text([run()])
 
-    assert "| 7 | 6 | 40 | 60 | 0 | 310 | 0 | 2 | 0 | 1.5 |" in report
+    assert "| 7 | rich | 6 | 40 | 60 | 0 | 310 | 0 | 2 | 0 | 1.5 |" in report
     assert "| 7 | 100 | 50.5 | 95.0 | 100.0 |" in report
     assert "| 7 | graph | 400 | 9 | 11 | 0 |" in report
     assert "| 7 | crm | 90 | 0 | 0 | 3 |" in report
     assert "Nothing lost" in report
-    assert "CHAOS_SEEDS=<seed>" in report
+    assert "CHAOS_SEEDS=<seed> CHAOS_MODE=<mode>" in report
 
 
 def test_what_did_not_hold_is_said() -> None:

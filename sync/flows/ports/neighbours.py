@@ -151,7 +151,8 @@ class Smtp(Protocol):
 class Certificate(Protocol):
     """The newest certificate that Graph encrypts for."""
 
-    async def ends_at(self) -> datetime:
+    @property
+    def ends_at(self) -> datetime:
         """Until when it is good; raises OperatorAlarm where it can't be read."""
 
 

@@ -104,7 +104,7 @@ async def test_a_subscription_is_replaced_at_its_renewal_not_before(world: World
     await world.settle(MAX_LIFETIME * JITTER + timedelta(hours=4))
     new = await held(world)
     assert new.subscription_id != old.subscription_id
-    assert (old.signed_with, new.signed_with) == (key_name(SIGNING_KEY), key_name(NEWER))
+    assert (old.made_with, new.made_with) == (key_name(SIGNING_KEY), key_name(NEWER))
     assert open_ids(world) == [new.subscription_id]
     assert world.subscriptions.open_ones[new.subscription_id].client_state == client_state(dana.connection_id, NEWER)
     assert await world.told() == told
@@ -178,9 +178,9 @@ async def test_one_that_was_found_open_is_replaced_too(world: World) -> None:
     """Its first try's answer was lost, so that nobody knows which key it was made with: at its renewal that is put right."""
     world.faults.fail("subscriptions.open", Unclear(), applied=True)
     await world.connected(DANA)
-    assert (await held(world)).signed_with == ""
+    assert (await held(world)).made_with == ""
     await world.settle(HALF_LIFE + timedelta(hours=1))
-    assert (await held(world)).signed_with == key_name(SIGNING_KEY)
+    assert (await held(world)).made_with == key_name(SIGNING_KEY)
     assert open_ids(world) == [(await held(world)).subscription_id]
 
 
@@ -222,6 +222,6 @@ async def test_trouble_while_it_is_replaced_leaves_one_in_the_end(
     never_without(world)
     world.faults.fail(f"subscriptions.{call}", error, applied=applied, times=times)
     await world.settle(HALF_LIFE)
-    assert (await held(world)).signed_with == key_name(NEWER)
+    assert (await held(world)).made_with == key_name(NEWER)
     await world.settle(times * timedelta(minutes=21) + MAX_WAIT_WHILE_COVERED + HALF_LIFE)
     assert open_ids(world) == [(await held(world)).subscription_id]

@@ -49,7 +49,7 @@ async def test_who_shares_a_mailbox_adopts_the_new_one(world: World, dana: Conne
             expected.append(f"{len(expected)} for {user}")
         await world.settle(HALF_LIFE + timedelta(hours=1))
         both = [await held(world), await held(world, "u2")]
-        assert [one.signed_with for one in both] == [key_name(keys[0])] * 2
+        assert [one.made_with for one in both] == [key_name(keys[0])] * 2
         assert open_ids(world) == [both[0].subscription_id] == [both[1].subscription_id]
     assert await synced(world) == expected
     assert world.faults.count("subscriptions.replace") == 2
@@ -101,7 +101,7 @@ async def test_where_there_is_no_room_for_a_new_one_nobody_loses_theirs(
 
     await world.settle(timedelta(hours=2))
     both = [await held(world), await held(world, "u2")]
-    assert [one.signed_with for one in both] == [key_name(NEWER)] * 2
+    assert [one.made_with for one in both] == [key_name(NEWER)] * 2
     await world.settle(HALF_LIFE)
     assert open_ids(world) == [both[0].subscription_id] == [both[1].subscription_id]
     assert [(await world.connection(user)).sync_state for user in ("u1", "u2")] == [SyncState.ACTIVE] * 2
@@ -147,7 +147,7 @@ async def test_a_crash_while_it_is_replaced_leaves_one_in_the_end(story: Story) 
         await world.settle(MOMENT)
         (used,) = {one.subscription_id for one in all_held(world)}
         assert open_ids(world) == [used]
-        assert {one.signed_with for one in all_held(world)} == {key_name(NEWER)}
+        assert {one.made_with for one in all_held(world)} == {key_name(NEWER)}
         assert await synced(world) == ["RE: Offer"]
         await everything_was_heard(world)
 

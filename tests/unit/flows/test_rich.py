@@ -139,7 +139,7 @@ async def test_a_new_certificate_or_mode_replaces_the_subscription_at_its_renewa
     for certificate in ("", "first", "second", "second", ""):
         world.subscriptions.encrypts_for = certificate
         await world.settle(MAX_LIFETIME / 2 + timedelta(hours=1))
-        names.append((await held(world)).signed_with)
+        names.append((await held(world)).made_with)
         assert len(open_ids(world)) == 1
     basic = key_name(SIGNING_KEY)
     assert names == [basic, f"{basic}+first", f"{basic}+second", f"{basic}+second", basic]
@@ -155,4 +155,4 @@ async def test_a_certificate_that_can_not_be_read_waits_for_the_operator(world: 
     assert (await world.connection()).state == dana.state
     world.subscriptions.encrypts_for = "first"
     await world.settle(timedelta(days=1))
-    assert (await held(world)).signed_with == f"{key_name(SIGNING_KEY)}+first"
+    assert (await held(world)).made_with == f"{key_name(SIGNING_KEY)}+first"

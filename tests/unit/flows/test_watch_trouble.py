@@ -276,7 +276,7 @@ async def test_what_was_opened_without_an_answer_is_closed_with_the_connection(
         job = WatchMailbox(dana.connection_id, "subscriptionRemoved")
     else:
         row = await world.connection()
-        await world.connections.save(replace(row, subscription=replace(subscription_of(row), signed_with="")))
+        await world.connections.save(replace(row, subscription=replace(subscription_of(row), made_with="")))
         world.clock.advance_to(subscription_of(dana).renew_at)
         job = WatchMailbox(dana.connection_id)
     world.faults.fail(f"subscriptions.{call}", Unclear(), applied=True)
