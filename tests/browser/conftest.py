@@ -20,7 +20,7 @@ from tests.browser.person import CrmUser
 from tests.browser.stand_in import StandIn
 from tests.browser.visit import Visit
 from tests.cloud.local import LocalCloud
-from tests.cloud.server import free_port
+from tests.cloud.server import Port
 from tests.e2e.account import Account, unique
 
 
@@ -87,22 +87,22 @@ async def crm(stand_in: StandIn, visit: Visit) -> AsyncIterator[SmallCrm]:
 
 
 @pytest.fixture(scope="session")
-def crm_port() -> int:
+def crm_port() -> Port:
     """Where the CRM of each test on the cloud listens; the app has to know its origin before it starts."""
-    return free_port()
+    return Port()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def cloud(crm_port: int) -> AsyncIterator[LocalCloud]:
+async def cloud(crm_port: Port) -> AsyncIterator[LocalCloud]:
     """The cloud that all tests share. The small CRM's origin is one that may embed the page, and that sign-ins return to."""
     shared = LocalCloud()
-    shared.app_settings["ALLOWED_RETURN_ORIGINS"] += f",{origin_at(crm_port)}"
+    shared.app_settings["ALLOWED_RETURN_ORIGINS"] += f",{origin_at(crm_port.number)}"
     async with shared as running:
         yield running
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def dana(cloud: LocalCloud, visit: Visit, crm_port: int) -> AsyncIterator[CrmUser]:
+async def dana(cloud: LocalCloud, visit: Visit, crm_port: Port) -> AsyncIterator[CrmUser]:
     """A user of a fresh account, signed in to its CRM in a fresh browser, and not connected."""
     user_id = unique("dana")
     # Chromium draws a frame of another site only as far as the window shows it: a screenshot needs all of it there.

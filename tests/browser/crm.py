@@ -10,7 +10,7 @@ from html import escape
 
 from aiohttp import web
 
-from tests.cloud.server import Server
+from tests.cloud.server import Port, Server
 
 type OpenSettings = Callable[[str], Awaitable[str]]
 type Complete = Callable[[str], Awaitable[object]]
@@ -32,7 +32,7 @@ class SmallCrm:
     complete: given a completion code, completes the sign-in for that user. port: 0 takes a free one.
     """
 
-    def __init__(self, open_settings: OpenSettings, complete: Complete, port: int = 0) -> None:
+    def __init__(self, open_settings: OpenSettings, complete: Complete, port: int | Port = 0) -> None:
         self._open_settings = open_settings
         self._complete = complete
         application = web.Application()

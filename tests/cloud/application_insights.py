@@ -11,13 +11,12 @@ client sends no token without it. Not imitated: sampling by the service, live me
 import gzip
 import json
 import secrets
-import ssl
 from typing import Any
 
 from aiohttp import web
 
 from tests.cloud.certificates import LocalAuthority
-from tests.cloud.server import Server, free_port
+from tests.cloud.server import Server
 
 AUDIENCE = "https://monitor.azure.com/"
 
@@ -35,16 +34,16 @@ class ApplicationInsights:
         identity = web.Application()
         identity.add_routes([web.get("/msi/token", self._give_token)])
         self._identity = Server(identity)
-        self._port = free_port()
-        self._runner: web.AppRunner | None = None
+        ingestion = web.Application(client_max_size=16 * 1024 * 1024)
+        ingestion.add_routes([web.post("/v2.1/track", self._track), web.post("//v2.1/track", self._track)])
+        self._ingestion = Server(ingestion, tls=self._authority.write)
 
     @property
     def app_settings(self) -> dict[str, str]:
         """What Azure and an operator set for the app."""
         return {
             "APPLICATIONINSIGHTS_CONNECTION_STRING": (
-                "InstrumentationKey=00000000-0000-0000-0000-000000000000;"
-                f"IngestionEndpoint=https://127.0.0.1:{self._port}/"
+                f"InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint={self._ingestion.url}/"
             ),
             "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": f"Authorization=AAD;ClientId={self.client_id}",
             "IDENTITY_ENDPOINT": f"{self._identity.url}/msi/token",
@@ -72,17 +71,11 @@ class ApplicationInsights:
     async def start(self) -> None:
         """Listen."""
         await self._identity.start()
-        application = web.Application(client_max_size=16 * 1024 * 1024)
-        application.add_routes([web.post("/v2.1/track", self._track), web.post("//v2.1/track", self._track)])
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        context: ssl.SSLContext = self._authority.write()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=context).start()
+        await self._ingestion.start()
 
     async def stop(self) -> None:
         """Stop."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._ingestion.stop()
         await self._identity.stop()
         self._authority.remove()
 

@@ -30,7 +30,7 @@ from tests.cloud.fault_plan import FaultPlan
 from tests.cloud.fault_proxy import FaultLayer
 from tests.cloud.functions import FunctionsHost
 from tests.cloud.graph import GraphEmulator
-from tests.cloud.server import free_port
+from tests.cloud.server import Port
 from tests.cloud.smtp import SmtpSink
 
 #: Where function_app.py and host.json are.
@@ -104,8 +104,8 @@ class LocalCloud:
 
         self._app_folder = app_folder
         self._lease_seconds = lease_seconds
-        self._functions_port = ports.functions or free_port()
-        self.functions_url = f"http://127.0.0.1:{self._functions_port}"
+        self._functions_port = Port(ports.functions)
+        self.functions_url = f"http://127.0.0.1:{self._functions_port.number}"
         self.function_key = secrets.token_urlsafe(32)
         #: The app's host, from `start` on: it is given the storage's addresses, which Azurite chooses as it starts.
         self.functions: FunctionsHost

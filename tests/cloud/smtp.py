@@ -25,7 +25,7 @@ from pydantic import Field
 
 from tests.cloud.certificates import LocalAuthority
 from tests.cloud.controls import Control, read_control
-from tests.cloud.server import Server, free_port
+from tests.cloud.server import Port, Server
 
 #: What Exchange Online and most providers take, in bytes of the encoded message.
 MAX_MESSAGE_BYTES = 35 * 1024 * 1024
@@ -108,8 +108,8 @@ class SmtpSink:
         self._scripts: deque[_Script] = deque()
         self._listeners: list[asyncio.Server] = []
         self.messages: list[ReceivedMail] = []
-        self.port = port or free_port()
-        self.tls_port = tls_port or free_port()
+        self._port, self._tls_port = Port(port), Port(tls_port)
+        self.port, self.tls_port = self._port.number, self._tls_port.number
         self.host_port = f"127.0.0.1:{self.port}"
         self.tls_host_port = f"127.0.0.1:{self.tls_port}"
         self.certificate_path = self._authority.path
@@ -139,8 +139,8 @@ class SmtpSink:
             with warnings.catch_warnings(action="ignore", category=UserWarning):
                 return SMTP(self, auth_require_tls=False, **self._options(loop))
 
-        self._listeners.append(await loop.create_server(plain, "127.0.0.1", self.port))
-        self._listeners.append(await loop.create_server(encrypted, "127.0.0.1", self.tls_port, ssl=tls))
+        self._listeners.append(await self._port.serve(plain))
+        self._listeners.append(await self._tls_port.serve(encrypted, tls))
         await self._lab.start()
 
     async def stop(self) -> None:

@@ -16,7 +16,7 @@ from sync.adapters.crm import CrmWebhook
 from sync.domain.event import MAX_ANSWER_BYTES, Answer, Event, webhook_test
 from sync.domain.ids import event_id
 from tests.cloud.crm import CrmSink
-from tests.cloud.server import Server, free_port
+from tests.cloud.server import Port, Server
 from tests.contracts.values import ACCOUNT, NOW
 from tests.fakes.crm import FakeCrm
 from tests.fakes.faults import Faults
@@ -139,7 +139,8 @@ async def test_each_try_has_the_same_id_and_its_own_time(http: httpx.AsyncClient
 
 async def test_nobody_there_is_an_answer_without_a_status(http: httpx.AsyncClient) -> None:
     """The error is named for whoever reads the attempts."""
-    answer = await CrmWebhook(http, f"http://127.0.0.1:{free_port()}/", [NEW], now).deliver(EVENT)
+    nobody = Port()
+    answer = await CrmWebhook(http, f"http://127.0.0.1:{nobody.number}/", [NEW], now).deliver(EVENT)
     assert (answer.status, answer.accepted, answer.error) == (None, False, "ConnectError")
 
 

@@ -10,7 +10,7 @@ import pytest
 from sync.adapters.smtp import ProviderSmtp
 from sync.domain.errors import Declined, Unclear
 from sync.domain.provider import Security
-from tests.cloud.server import free_port
+from tests.cloud.server import Port
 from tests.contracts.odd_server import SMTP, bare, failure, odd
 from tests.contracts.smtp_stages import LOCAL, SinkStage, provider, running_sink
 
@@ -88,7 +88,8 @@ async def test_nobody_there() -> None:
     """A name that leads nowhere, and a port that nobody listens on."""
     unknown = await failure(provider("nobody.invalid", 587, "starttls"), Unclear)
     assert (unknown.stage, unknown.detail) == ("address", "No server was found by the name nobody.invalid.")
-    silent = await failure(provider("127.0.0.1", free_port(), "tls"), Unclear)
+    nobody = Port()
+    silent = await failure(provider("127.0.0.1", nobody.number, "tls"), Unclear)
     assert silent.stage == "connect"
     assert "did not answer on port" in silent.detail
     assert "Connection refused" in silent.detail

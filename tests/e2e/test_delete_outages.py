@@ -123,7 +123,7 @@ async def entra_silent(of: Account) -> AsyncIterator[asyncio.Event]:
 
     port = int(of.cloud.entra.url.rpartition(":")[2])
     await of.cloud.entra.stop()
-    server = await asyncio.start_server(say_nothing, "127.0.0.1", port)
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", port, reuse_port=True)
     try:
         yield called
     finally:

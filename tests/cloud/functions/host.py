@@ -25,7 +25,7 @@ from tests.cloud.functions.bindings import AppFunction, HttpTrigger, Queue, Queu
 from tests.cloud.functions.supervisor import NoWorker, Supervisor
 from tests.cloud.functions.timers import Timer
 from tests.cloud.functions.worker_link import AppLoadError
-from tests.cloud.server import Server
+from tests.cloud.server import Port, Server
 
 #: https://www.w3.org/TR/trace-context/#traceparent-header: the trace, and its flags.
 TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
@@ -46,7 +46,7 @@ class FunctionsHost:
         self,
         app_folder: Path,
         settings: dict[str, str],
-        port: int = 0,
+        port: int | Port = 0,
         function_key: str | None = None,
         *,
         lease_seconds: float = 600.0,

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 import pytest
 from aiohttp import web
 
-from tests.cloud.server import free_port
+from tests.cloud.server import Port
 from tests.integration.graph_subscriptions.cloud import APP, Behaviour, Cloud, answering, prove
 
 
@@ -81,7 +81,8 @@ async def test_a_silent_address_times_out(cloud: Cloud) -> None:
 
 async def test_the_lifecycle_address_must_prove_itself_too(cloud: Cloud) -> None:
     """A good notification address does not help when nobody listens at the lifecycle address."""
-    body = cloud.request_body(lifecycleNotificationUrl=f"http://127.0.0.1:{free_port()}/lifecycle")
+    nobody = Port()
+    body = cloud.request_body(lifecycleNotificationUrl=f"http://127.0.0.1:{nobody.number}/lifecycle")
     status, answer = await cloud.call("POST", "/v1.0/subscriptions", body)
     assert (status, answer["error"]["code"]) == (400, "InvalidRequest")
     assert len(cloud.receiver.validations) == 1
