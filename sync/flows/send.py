@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from sync.domain import message as rule
 from sync.domain import send_refusal
-from sync.domain.errors import Conflict, Declined, Gone, OperatorAlarm, OutsideError, ReconnectNeeded, Throttled
+from sync.domain.errors import Conflict, Declined, OperatorAlarm, OutsideError, ReconnectNeeded, Throttled
 from sync.domain.failure import told_of
 from sync.domain.ids import place_in_batch
 from sync.domain.message import Message
@@ -136,10 +136,8 @@ class Send:
     async def _given_up(self, message: Message, decision: GiveUp, failure: OutsideError | None) -> None:
         if message.via == "provider":
             await self.provider.give_up(message, failure)
-        elif isinstance(failure, Gone) and message.outbox is not None and message.outbox.send_accepted:
-            await self.outlook.gone_for_good(message)
         else:
-            await self.outcomes.fail(message, "mailbox_unreachable", f"The email could not be sent: {decision.reason}.")
+            await self.outlook.give_up(message, decision.reason)
 
     async def _promise(self, message: Message, when: datetime, now: datetime) -> None:
         job = SendMail(message.account_id, message.message_id)

@@ -36,7 +36,7 @@ CONFIRM_AFTER = timedelta(seconds=20)
 RESEND_AFTER = timedelta(seconds=12)
 
 _LOST = (
-    "Outlook was asked to send the email and its answer was lost, then the mailbox was disconnected. It may have been sent or"
+    "Outlook was asked to send the email and its answer was lost, then {then}. It may have been sent or"
     " not; it was not sent again, so that nobody gets it twice. Look into Sent Items of the mailbox."
 )
 
@@ -74,7 +74,13 @@ class ThroughOutlook:
             raise
 
     async def _steps(self, connection: Connection, message: Message) -> timedelta | None:
-        message, mail = await self.drafting.made(connection, message)
+        try:
+            message, mail = await self.drafting.made(connection, message)
+        except Declined as declined:
+            if (message.outbox or Outbox()).send_asked_at is None:
+                raise
+            # What was asked for before is no less sent because we may not look any more.
+            raise Unclear("it may have been sent, and can't be looked for") from declined
         if mail is not None and not mail.is_draft:
             await self.confirm(message, mail)
             return None
@@ -136,16 +142,26 @@ class ThroughOutlook:
         return False
 
     async def _disconnected(self, message: Message) -> None:
-        """Nobody can look any more: what Graph said yes to was sent, and what it gave no answer to may have been."""
+        """Nobody can look any more."""
+        problem = "The mailbox was disconnected before the email was sent."
+        await self._unproven(message, "connection_disconnected", problem, then="the mailbox was disconnected")
+
+    async def give_up(self, message: Message, reason: str) -> None:
+        """The mailbox could not be reached, or its user did not sign in again, for too long."""
+        await self._unproven(message, "mailbox_unreachable", f"The email could not be sent: {reason}.", then=reason)
+
+    async def _unproven(self, message: Message, code: str, problem: str, *, then: str) -> None:
+        """
+        It ends without its copy having been seen: what Graph said yes to was sent, though somebody may have deleted the copy;
+        what it gave no answer to may have been; and what it was never asked to send was not, for this reason.
+        """
         outbox = message.outbox or Outbox()
         if outbox.send_accepted:
-            await self.gone_for_good(message)
+            await self.outcomes.tell(replace(message, status=Status.SENT, sent_at=outbox.send_asked_at))
         elif outbox.send_asked_at is not None:
-            await self.outcomes.fail(message, "outcome_unknown", _LOST)
+            await self.outcomes.fail(message, "outcome_unknown", _LOST.format(then=then))
         else:
-            await self.outcomes.fail(
-                message, "connection_disconnected", "The mailbox was disconnected before the email was sent."
-            )
+            await self.outcomes.fail(message, code, problem)
 
     async def confirm(self, message: Message, mail: MailboxMessage) -> None:
         """The copy in Sent Items was seen: the message is sent. Safe to call more than once."""
@@ -155,11 +171,6 @@ class ThroughOutlook:
         await self.anchors.add(message.connection_id, anchors_of(mail, message.thread_id))
         await self.drafting.remember(message, mail)
         await self.outcomes.tell(rule.confirmed(message, mail))
-
-    async def gone_for_good(self, message: Message) -> None:
-        """Graph said yes to the send, and its copy will not be seen: somebody deleted it, or the connection has ended."""
-        asked_at = message.outbox.send_asked_at if message.outbox else None
-        await self.outcomes.tell(replace(message, status=Status.SENT, sent_at=asked_at))
 
     async def discard(self, message: Message) -> None:
         """Delete the draft of a cancelled message, if one was made."""

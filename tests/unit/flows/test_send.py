@@ -8,7 +8,7 @@ import pytest
 
 from sync.domain import send_refusal
 from sync.domain.connection import Connection, State, disconnected
-from sync.domain.errors import Declined, Unclear
+from sync.domain.errors import Declined, Gone, OperatorAlarm, Unclear
 from sync.domain.message import Status
 from sync.jobs import SendMail
 from tests.unit.flows.sent_once import DAY, TEXT, assert_sent_once, outcomes
@@ -101,6 +101,52 @@ async def test_what_nobody_knows_of_is_told_so_when_the_connection_ends(
     assert len(world.mail.outgoing) == applied
     assert await outcomes(world) == ["message.failed"]
     assert (await world.message(message.message_id)).problem_code == "outcome_unknown"
+
+
+#: What may become of a mailbox, for more than a day, once Graph was asked to send.
+OUT_OF_SIGHT = {
+    "signed out": lambda world, dana: world.people.revoke(dana.mailbox.email),
+    "silent": lambda world, _: world.faults.outage("mail.*", Unclear(), lambda: True),
+    "closed": lambda world, _: world.faults.outage("mail.*", CLOSED, lambda: True),
+    "our secret has expired": lambda world, _: world.faults.outage("mail.*", OperatorAlarm("expired"), lambda: True),
+    "copy deleted": lambda world, _: world.faults.outage("mail.*", Gone(), lambda: True),
+}
+CLOSED = Declined("The mailbox is not enabled.", code="MailboxNotEnabledForRESTAPI", status=403)
+
+
+@pytest.mark.parametrize("becomes", OUT_OF_SIGHT)
+async def test_what_graph_has_taken_is_told_as_sent_though_nobody_can_look(
+    world: World, dana: Connection, becomes: str
+) -> None:
+    """Graph said yes, and then the mailbox can't be looked into until the send is given up: the email left, and it is told so."""
+    message = await world.accepted(dana)
+    world.mail.on_change = lambda identity, graph_id, change: None
+    await world.settle(timedelta(seconds=1))
+    OUT_OF_SIGHT[becomes](world, dana)
+    await world.settle(2 * DAY)
+
+    assert [item.seen.stamp for item in world.mail.outgoing] == [message.message_id]
+    assert await outcomes(world) == ["message.sent"]
+
+
+@pytest.mark.parametrize("applied", [True, False], ids=["it left", "it did not leave"])
+@pytest.mark.parametrize("becomes", OUT_OF_SIGHT)
+async def test_what_nobody_knows_of_is_told_so_when_nobody_can_look(
+    world: World, dana: Connection, becomes: str, applied: bool
+) -> None:
+    """Graph's answer was lost, and then the mailbox can't be looked into: nobody is told to send it again."""
+    message = await world.accepted(dana)
+    world.mail.on_change = lambda identity, graph_id, change: None
+    world.faults.fail("mail.send", Unclear(), applied=applied)
+    await world.settle(timedelta(0))
+    OUT_OF_SIGHT[becomes](world, dana)
+    await world.settle(2 * DAY)
+
+    assert len(world.mail.outgoing) == applied
+    assert await outcomes(world) == ["message.failed"]
+    told = await world.message(message.message_id)
+    assert told.problem_code == "outcome_unknown"
+    assert "then the mailbox gave no clear answer for 24 hours" in told.problem
 
 
 @pytest.mark.parametrize("call", ["mail.create_draft", "anchors.add", "mail.add_file", "content.file"])
