@@ -3,10 +3,14 @@ Azure Queue Storage, and the table `owed` of promises behind the queues.
 
 Messages are base64 as the Functions host expects them (host.json `messageEncoding`), hidden for at most 7 days, and never
 expire. A promise is one row per piece of work, deleted when it is done. Message and promise carry the trace they were made in.
+
+Promises are spread over partitions by the hash of their key: all of them are read each minute, and one partition hands out some
+2,000 entities a second (https://learn.microsoft.com/azure/storage/tables/scalability-targets).
 """
 
 import asyncio
 import math
+import zlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,10 +25,14 @@ from sync.jobs import JOB_OF_QUEUE, POISON_SUFFIX, QUEUES, Job, due_at_of, trace
 
 MAX_DELAY = timedelta(days=6, hours=23)
 NEVER_EXPIRES = -1
+#: Rows are found again by this number: it can grow only together with a move of all promises.
+PARTS = 16
 
 
 class QueuedWork:
     """Keeps `flows.ports.Work`."""
+
+    parts = PARTS
 
     def __init__(self, service: QueueServiceClient, tables: Tables) -> None:
         self._service = service
@@ -51,19 +59,19 @@ class QueuedWork:
 
     async def done(self, job: Job) -> None:
         """Forget the promise."""
-        await self._owed.delete("owed", job.key)
+        await self._owed.delete(partition_of(job.key), job.key)
 
-    async def overdue(self, now: datetime) -> AsyncIterator[Job]:
-        """Promised jobs whose time has come."""
-        async for row, _ in self._owed.query("PartitionKey eq 'owed' and due_at le @now", now=now):
+    async def overdue(self, now: datetime, part: int) -> AsyncIterator[Job]:
+        """Promised jobs of this part whose time has come."""
+        where = "PartitionKey eq @partition and due_at le @now"
+        async for row, _ in self._owed.query(where, partition=_partition(part), now=now):
             yield JOB_OF_QUEUE[row["queue"]].from_json(row["job"])
 
     async def postpone(self, job: Job, due_at: datetime) -> None:
         """Move the promise's time without queueing."""
         job = replace(_here(job), due="")
-        await self._owed.upsert(
-            {"PartitionKey": "owed", "RowKey": job.key, "queue": job.queue, "job": job.to_json(), "due_at": due_at}
-        )
+        names = {"PartitionKey": partition_of(job.key), "RowKey": job.key}
+        await self._owed.upsert(names | {"queue": job.queue, "job": job.to_json(), "due_at": due_at})
 
     async def waiting(self) -> dict[str, int]:
         """About how many messages are in each queue and each poison queue."""
@@ -113,6 +121,15 @@ class QueuedWork:
             await client.create_queue()
         except ResourceExistsError:
             return
+
+
+def partition_of(key: str) -> str:
+    """The partition of the table `owed` that holds the promise of the work with this key."""
+    return _partition(zlib.crc32(key.encode()) % PARTS)
+
+
+def _partition(part: int) -> str:
+    return f"owed-{part:02}"
 
 
 def _here(job: Job) -> Job:

@@ -5,21 +5,25 @@ How much CPU the worker needs for each piece of work of tests/bench/growth.py:
 
 What comes by notification is measured once with basic ones, and once with rich ones beside it.
 
-Counted is the worker process alone (proc(5)), as Linux charges it: other load on the machine makes it slower, and little dearer.
-In Azure the host takes its share of the same core, which is not counted here.
+Counted is the worker process alone (proc(5); of the sweep, this process), as Linux charges it: other load on the machine makes
+it slower, and little dearer. In Azure the host takes its share of the same core, which is not counted here.
 """
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 from azure.data.tables.aio import TableServiceClient
+from azure.storage.queue.aio import QueueServiceClient
 
+from sync.adapters.queues import QueuedWork, partition_of
 from sync.adapters.tables import Tables
-from sync.jobs import CatchUp
+from sync.flows.sweep import Sweep
+from sync.jobs import CatchUp, DeliverEvent
 from tests.bench.growth import table
 from tests.cloud.certificates import notification_certificate
 from tests.cloud.local import LocalCloud
@@ -63,7 +67,8 @@ async def looks(user: Connected, count: int) -> None:
         due_at = datetime.now(UTC) - timedelta(minutes=1)
         for number in range(count):
             job = CatchUp(user.connection_id)
-            row = {"PartitionKey": "owed", "RowKey": f"{job.key}|{number}", "queue": job.queue, "job": job.to_json()}
+            key = f"{job.key}|{number}"
+            row = {"PartitionKey": partition_of(key), "RowKey": key, "queue": job.queue, "job": job.to_json()}
             await owed.upsert(row | {"due_at": due_at})
     before = user.cloud.functions.invocations["queue_mailbox_catch_up"]
     url = f"{user.cloud.functions_url}/admin/functions/timer_sweep"
@@ -73,6 +78,21 @@ async def looks(user: Connected, count: int) -> None:
         return user.cloud.functions.invocations["queue_mailbox_catch_up"] >= before + count
 
     await eventually(done, "the looks to be done", timeout=120)
+
+
+async def sweep_milliseconds(of: LocalCloud, count: int) -> float:
+    """CPU of this process for each of so many promises that are due, as the sweep queues them; the storage is the cloud's."""
+    connection_string = of.azurite.connection_string
+    async with TableServiceClient.from_connection_string(connection_string) as client:
+        work = QueuedWork(QueueServiceClient.from_connection_string(connection_string), Tables(client))
+        for number in range(count):
+            await work.postpone(DeliverEvent("acme", f"evt_{number}"), datetime.now(UTC))
+        before = time.process_time()
+        queued = await Sweep(work, lambda: datetime.now(UTC)).sweep()
+        spent = time.process_time() - before
+        await work.close()
+    assert queued >= count
+    return spent / queued * 1000
 
 
 #: Pieces of work that a notification begins.
@@ -111,6 +131,7 @@ async def measured(settings: dict[str, str]) -> dict[str, float]:
             quiet = await newly_connected(Account(cloud, api, http))
             found["a look through the mailbox"] = await milliseconds(quiet, 1, lambda: looks(quiet, 100)) / 100
             found["a send, its copy and its delivery"] = await milliseconds(user, 40, user.sent)
+            found["a promise that the sweep queues"] = await sweep_milliseconds(cloud, 1_000)
         return found
 
 

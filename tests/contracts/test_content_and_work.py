@@ -8,6 +8,7 @@ import pytest
 from sync import trace
 from sync.domain.body import Body
 from sync.domain.errors import NotFound
+from sync.flows.ports import Work
 from sync.jobs import QUEUES, DeliverEvent, EraseUser, Job, MailChange, SendMail, WatchMailbox
 from tests.cloud.polling import eventually
 from tests.contracts.stores import AzureStores, Stores
@@ -132,12 +133,17 @@ async def test_a_delay_beyond_what_a_queue_holds_is_cut(stores: Stores) -> None:
     assert (await stores.work().waiting())["mailbox-watch"] == 1
 
 
+async def all_overdue(work: Work, now: datetime) -> list[Job]:
+    """What is overdue in any part."""
+    return [job for part in range(work.parts) async for job in work.overdue(now, part)]
+
+
 async def test_what_was_promised_is_overdue_from_its_time_until_it_is_done(stores: Stores) -> None:
     """Promises outlive their queue messages, and can be told from each other; to be done twice is no error."""
     work = stores.work()
 
     async def overdue(minutes: float) -> set[str]:
-        return {job.key async for job in stores.work().overdue(NOW + timedelta(minutes=minutes))}
+        return {job.key for job in await all_overdue(stores.work(), NOW + timedelta(minutes=minutes))}
 
     assert await overdue(0) == set()
     await work.promise(JOBS[1], due_at=NOW + timedelta(minutes=1))
@@ -157,15 +163,25 @@ async def test_what_was_promised_is_overdue_from_its_time_until_it_is_done(store
     assert await overdue(9) == {JOBS[1].key, JOBS[3].key}
 
 
+async def test_promises_are_spread_evenly_over_the_parts(stores: Stores) -> None:
+    """Each is in one part, whoever asks, and no part holds much more than its share: so none of them is the limit of all."""
+    work = stores.work()
+    jobs = [WatchMailbox(f"con_{number}") for number in range(160)]
+    for job in jobs:
+        await work.postpone(job, NOW)
+    held = [[job.key async for job in stores.work().overdue(NOW, part)] for part in range(work.parts)]
+    assert sorted(key for part in held for key in part) == sorted(job.key for job in jobs)
+    share = len(jobs) / work.parts
+    assert share / 4 <= min(map(len, held)) <= max(map(len, held)) <= share * 2.5
+
+
 async def test_the_same_work_promised_twice_is_one_promise(stores: Stores) -> None:
     """The later time counts; a mailbox is watched once, whatever asks for it, and the newest reason stays."""
     work = stores.work()
     await work.promise(WatchMailbox("con_1"), due_at=NOW)
     await work.promise(WatchMailbox("con_1", "subscriptionRemoved"), due_at=NOW + timedelta(minutes=5))
-    assert [job async for job in work.overdue(NOW)] == []
-    assert [job async for job in work.overdue(NOW + timedelta(hours=1))] == [
-        WatchMailbox("con_1", "subscriptionRemoved")
-    ]
+    assert await all_overdue(work, NOW) == []
+    assert await all_overdue(work, NOW + timedelta(hours=1)) == [WatchMailbox("con_1", "subscriptionRemoved")]
 
 
 async def test_a_job_carries_the_trace_it_was_queued_in(stores: Stores) -> None:
@@ -177,7 +193,7 @@ async def test_a_job_carries_the_trace_it_was_queued_in(stores: Stores) -> None:
     taken = await stores.taken("crm-deliveries")
     assert taken is not None
     assert (taken.trace, taken.linked_to) == (here, "")
-    [promised] = [job async for job in work.overdue(later)]
+    [promised] = await all_overdue(work, later)
     assert (promised.trace, promised.due) == (here, "")
 
     with trace.inside("00-11111111111111111111111111111111-2222222222222222-01", "crm-deliveries"):

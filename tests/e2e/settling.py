@@ -73,7 +73,7 @@ class Settling:
         await asyncio.gather(*(self._age(account_id) for account_id in accounts))
         owed = self._tables.table("owed")
         long_ago = datetime.now(UTC) - timedelta(minutes=1)
-        async for row, version in owed.query("PartitionKey eq 'owed'"):
+        async for row, version in owed.query("PartitionKey ge 'owed'"):
             try:
                 await owed.replace(row | {"due_at": long_ago}, version)
             except Conflict:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.data.tables.aio import TableServiceClient
 
+from sync.adapters.queues import partition_of
 from sync.adapters.tables import Tables
 from sync.jobs import CatchUp
 from tests.bench import growth
@@ -96,8 +97,9 @@ async def test_a_look_through_the_mailbox(behind: Behind) -> None:
 
     async def look() -> None:
         due_at = datetime.now(UTC) - timedelta(minutes=1)
-        row = {"PartitionKey": "owed", "RowKey": job.key, "queue": job.queue, "job": job.to_json(), "due_at": due_at}
         async with TableServiceClient.from_connection_string(user.cloud.azurite.connection_string) as client:
+            row = {"PartitionKey": partition_of(job.key), "RowKey": job.key}
+            row |= {"queue": job.queue, "job": job.to_json(), "due_at": due_at}
             await Tables(client).table("owed").upsert(row)
         await sweep()
 

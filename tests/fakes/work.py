@@ -1,6 +1,7 @@
 """Queues and promises, in memory. A message that is taken stays hidden until it is deleted or given back, as in Azure."""
 
 import math
+import zlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -30,11 +31,12 @@ class QueueMessage:
 
 
 class FakeWork:
-    """Keeps `flows.ports.Work`. `messages`: what is queued; `promises`: (job, due) by the job's key."""
+    """Keeps `flows.ports.Work`. `messages`: what is queued; `promises`: (job, due) by the job's key, in `parts`."""
 
     def __init__(self, clock: FakeClock, faults: Faults) -> None:
         self._clock = clock
         self._faults = faults
+        self.parts = 1
         self.messages: list[QueueMessage] = []
         self.promises: dict[str, tuple[Job, datetime]] = {}
 
@@ -53,10 +55,10 @@ class FakeWork:
         async with self._faults.at("work.done"):
             self.promises.pop(job.key, None)
 
-    async def overdue(self, now: datetime) -> AsyncIterator[Job]:
+    async def overdue(self, now: datetime, part: int) -> AsyncIterator[Job]:
         """Promised jobs whose time has come."""
         async with self._faults.at("work.overdue"):
-            due = [job for job, due_at in self.promises.values() if due_at <= now]
+            due = [job for job, due_at in self.promises.values() if due_at <= now and self.part_of(job) == part]
         for job in due:
             yield job
 
@@ -76,6 +78,10 @@ class FakeWork:
         async with self._faults.at("work.oldest"):
             seen = [(m.queue, m.visible_at) for m in self.messages if m.visible_at <= self._clock()]
             return {queue: min(at for name, at in seen if name == queue) for queue, _ in seen}
+
+    def part_of(self, job: Job) -> int:
+        """The part that holds its promise."""
+        return zlib.crc32(job.key.encode()) % self.parts
 
     def put(self, queue: str, text: str, delay: timedelta = timedelta()) -> None:
         """A message in a queue, as an output binding writes it. Queues count whole seconds, never less than was asked."""

@@ -309,7 +309,14 @@ class Content(Protocol):
 
 
 class Work(Protocol):
-    """Queues, and the promises behind them: a promised job is queued again by the sweep until it is done."""
+    """
+    Queues, and the promises behind them: a promised job is queued again by the sweep until it is done.
+
+    parts: promises are kept in so many parts, each of which can be read beside the others.
+    """
+
+    @property
+    def parts(self) -> int: ...
 
     async def promise(self, job: Job, *, due_at: datetime, delay: timedelta = timedelta()) -> None:
         """Remember that this is to be done, and queue it, visible after `delay`."""
@@ -320,8 +327,8 @@ class Work(Protocol):
     async def done(self, job: Job) -> None:
         """Forget the promise."""
 
-    def overdue(self, now: datetime) -> AsyncIterator[Job]:
-        """Promised jobs whose time has come."""
+    def overdue(self, now: datetime, part: int) -> AsyncIterator[Job]:
+        """Promised jobs of this part (from 0 on) whose time has come."""
 
     async def postpone(self, job: Job, due_at: datetime) -> None:
         """Move the promise's time without queueing."""

@@ -183,6 +183,25 @@ async def test_the_sweep_queues_what_is_overdue_and_nothing_else(world: World, d
     assert await world.sweep.sweep() == 2
 
 
+async def test_a_part_of_the_promises_that_can_not_be_read_stops_no_other(world: World) -> None:
+    """What is due elsewhere is queued all the same; that a part failed is told, and the next sweep has what it holds."""
+    world.work.promises.clear()
+    world.work.parts = 4
+    jobs = [DeliverEvent(ACCOUNT, f"evt_{number}") for number in range(20)]
+    for job in jobs:
+        await world.work.postpone(job, world.clock())
+    assert {world.work.part_of(job) for job in jobs} == {0, 1, 2, 3}
+
+    world.faults.fail("work.overdue", TimeoutError("storage"), skip=1)
+    with pytest.raises(TimeoutError):
+        await world.sweep.sweep()
+    queued = [job for job in world.work.visible(DeliverEvent.queue) if isinstance(job, DeliverEvent)]
+    assert sorted(job.event_id for job in queued) == sorted(j.event_id for j in jobs if world.work.part_of(j) != 1)
+
+    assert await world.sweep.sweep() == len(jobs) - len(queued)
+    assert len(world.work.visible(DeliverEvent.queue)) == len(jobs)
+
+
 async def test_a_second_workers_late_record_does_not_undo_the_first(world: World, event: Event) -> None:
     """Two workers pushed it, the slower one failed: it stays delivered."""
 
