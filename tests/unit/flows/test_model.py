@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 from sync.domain.connection import DefaultSender
 from sync.domain.errors import (
     ConnectionNeedsReconnect,
+    Declined,
     IdempotencyKeyReused,
     NotCancellable,
     NotFound,
@@ -53,6 +54,7 @@ LATER = st.sampled_from([None, None, timedelta(minutes=30), timedelta(hours=3)])
 CALLS = st.sampled_from(
     ["mail.*", "mail.send", "mail.create_*", "mail.keys", "mail.content", "tokens.*", "subscriptions.*"]
 )
+REFUSABLE = st.sampled_from(["mail.create_*", "mail.find_stamped", "mail.send"])
 COLLEAGUE = "carl@crm.example"
 
 MIN_STEPS = 2_000
@@ -399,6 +401,14 @@ class Product(Told):
         """Some calls fail, before or after their effect, while work goes on."""
         error = Throttled(retry_after=timedelta(seconds=9)) if throttled else Unclear()
         self.world.faults.fail(pattern, error, applied=applied and not throttled, times=times)
+        self._after_trouble()
+
+    @rule(pattern=REFUSABLE, times=st.integers(1, 3))
+    def microsoft_says_no(self, pattern: str, times: int) -> None:
+        """To some calls about emails that are on their way: these may end as not sent, and then have not left."""
+        self.world.faults.fail(pattern, Declined("No.", code="ErrorAccessDenied", status=403), times=times)
+        for letter in self.book.letters.values():
+            letter.sure = letter.sure and not letter.open
         self._after_trouble()
 
     @rule(number=st.integers(1, 120), applied=st.booleans())
