@@ -20,6 +20,10 @@ from tests.cloud.stage import Stage
 
 type Json = dict[str, Any]
 
+#: So long an event is waited for. Half a minute passes before work is done again whose worker died (host.json), and a quarter of
+#: one until the app sends again what Graph did not answer; after a minute the sweep would do what a promise stands behind.
+HEARD_WITHIN_S = 45
+
 
 def unique(word: str) -> str:
     """An id of an account or a user that nobody else has."""
@@ -83,7 +87,8 @@ class Account:
     async def heard(self, kind: str, after: int = 0) -> Event:
         """The first event of this type behind this sequence, waited for."""
         return await self.cloud.crm.wait_for(
-            lambda e: e["account_id"] == self.account_id and e["type"] == kind and e["sequence"] > after, timeout=30
+            lambda e: e["account_id"] == self.account_id and e["type"] == kind and e["sequence"] > after,
+            timeout=HEARD_WITHIN_S,
         )
 
     async def subscriptions(self, email: str) -> list[Json]:
@@ -147,7 +152,7 @@ class Connected(Account):
                 and e["sequence"] > before
                 and e["data"]["message"]["message_id"] == message_id
             ),
-            timeout=30,
+            timeout=HEARD_WITHIN_S,
         )
         return dict(event["data"]["message"])
 

@@ -96,6 +96,17 @@ async def connected(account: Account) -> Connected:
     return Connected(account.cloud, account.api, account.http, user_id, person, connection, stage)
 
 
+async def keeps_still(user: Connected) -> None:
+    """
+    Graph says nothing by itself to a cloud that is watched for as long as the session lasts.
+
+    It would ask for reauthorization every quarter of an hour, from a quarter of an hour after the sign-in on, which the app
+    answers with a renewal: calls, rows, and a run of `queue_mailbox_watch` that nobody asked for.
+    """
+    rules = f"{user.cloud.graph.url}/_lab/subscription-rules"
+    await user.stage.lab("POST", rules, {"reauthorization": False})
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def witness(http: httpx.AsyncClient) -> AsyncIterator[Witness]:
     """A second cloud, kept still, with one connected user."""
@@ -108,6 +119,7 @@ async def witness(http: httpx.AsyncClient) -> AsyncIterator[Witness]:
         user_id, person = unique("dana"), account.new_person()
         connection = await account.connect(user_id, person.email)
         user = Connected(still, api, http, user_id, person, connection, Stage(still, http, person.email))
+        await keeps_still(user)
         await user.stage.quiet()
         yield Witness(still, storage, http, user)
 
@@ -125,7 +137,9 @@ async def gateway_cloud(http: httpx.AsyncClient) -> AsyncIterator[Behind]:
             stage = Stage(cloud, http, person.email)
             # Graph repeats an attempt that failed at once instead of after 5 s.
             await stage.lab("POST", f"{cloud.graph.url}/_lab/notifications", {"first_retry_s": 0.2})
-            yield Behind(Connected(cloud, api, http, user_id, person, connection, stage), gateway)
+            user = Connected(cloud, api, http, user_id, person, connection, stage)
+            await keeps_still(user)
+            yield Behind(user, gateway)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

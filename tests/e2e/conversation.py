@@ -24,7 +24,7 @@ from tests.cloud.outlook import REQUEST_ID_PREFIX
 from tests.cloud.polling import eventually
 from tests.cloud.request_log import asks_for_content, kind_of_call
 from tests.cloud.stage import Stage
-from tests.e2e.account import Account, Connected, Json, unique
+from tests.e2e.account import HEARD_WITHIN_S, Account, Connected, Json, unique
 
 ADA = "ada@customer.example"
 BOB = "bob@customer.example"
@@ -167,7 +167,7 @@ async def heard_of(by: Connected, kind: str, name: str) -> Event:
         ours = event["account_id"] == by.account_id and event["type"] == kind
         return ours and name in (message.get("message_id"), message.get("internet_message_id"))
 
-    return await by.cloud.crm.wait_for(is_it, timeout=30)
+    return await by.cloud.crm.wait_for(is_it, timeout=HEARD_WITHIN_S)
 
 
 def told(by: Connected, thread_id: str | None = None) -> list[tuple[str, str]]:

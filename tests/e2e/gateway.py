@@ -134,6 +134,8 @@ class Behind:
     async def undisturbed[T](self, look: Callable[[], Awaitable[T]], timers: int = 0) -> T:
         """What `look` finds while no timer of the app runs but for so many that it starts itself; called again where one did."""
         while True:
+            # A timer that began before, and what it has queued, would be seen and not counted.
+            await self.user.cloud.functions.idle()
             before = self._timers()
             found = await look()
             if self._timers() == before + timers:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.cloud.local import LocalCloud
-from tests.e2e.witness import Witness
+from tests.e2e.witness import Everything, Witness
 
 #: What browsers and Microsoft Graph call, who have no key. Each protects itself; whoever adds one here says how.
 OPEN = {
@@ -85,7 +85,6 @@ async def test_every_other_route_wants_the_key(witness: Witness, routes: list[Ro
         {"x-function-key": key},
     ]
     closed = [(method, route) for route in routes if not route.anonymous for method in route.methods]
-    ran = dict(witness.cloud.functions.invocations)
 
     async def answers() -> list[httpx.Response]:
         return [
@@ -94,12 +93,15 @@ async def test_every_other_route_wants_the_key(witness: Witness, routes: list[Ro
             for headers in wrong
         ]
 
-    before = await witness.everything()
-    refused = await answers()
+    async def look() -> tuple[Everything, list[httpx.Response], Everything]:
+        return await witness.everything(), await answers(), await witness.everything()
+
+    ran = dict(witness.cloud.functions.invocations)
+    before, refused, after = await witness.undisturbed(look)
     assert {(answer.status_code, answer.content) for answer in refused} == {(401, b"")}
-    assert await witness.everything() == before
-    after = witness.cloud.functions.invocations
-    assert not [route.name for _, route in closed if after[route.name] != ran.get(route.name, 0)]
+    assert after == before
+    runs = witness.cloud.functions.invocations
+    assert not [route.name for _, route in closed if runs[route.name] != ran.get(route.name, 0)]
 
 
 async def test_anybody_may_ask_whether_the_app_is_alive(cloud: LocalCloud, http: httpx.AsyncClient) -> None:

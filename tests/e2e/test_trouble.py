@@ -199,6 +199,7 @@ async def test_mail_of_nobodys_thread_finds_a_refusal_too(connected: Connected) 
     await arrives(connected, ADA, "Something else")
 
     await connected.heard("connection.needs_reconnect")
+    await at_rest(connected)  # it is told before the state is saved
     assert (await shown(connected))["state"] == "needs_reconnect"
 
 

@@ -7,11 +7,12 @@ import httpx
 import pytest_asyncio
 
 from sync.domain.metrics import METRICS
+from tests.cloud.collector import Span
 from tests.cloud.crm import Event
 from tests.cloud.polling import eventually
 from tests.cloud.stage import attached
 from tests.e2e.account import Json
-from tests.e2e.conversation import answers, fault, synced
+from tests.e2e.conversation import answers, at_rest, fault, synced
 from tests.e2e.test_notifications_edge import NOTIFICATIONS, change, client_state
 from tests.e2e.watched import Watched, watched_cloud
 from tests.files import png
@@ -40,8 +41,8 @@ async def synced_event(watched: Watched, message: Json) -> Event:
 
 
 async def crm_answers(watched: Watched, status: int) -> None:
-    """The CRM answers the next delivery with this status."""
-    script = {"status": status, "account_id": watched.user.account_id}
+    """The CRM answers the next `message.synced` with this status: another test's email may just be told as sent."""
+    script = {"status": status, "account_id": watched.user.account_id, "type": "message.synced"}
     await watched.user.stage.lab("POST", f"{watched.cloud.crm.url}/_lab/answer", script)
 
 
@@ -52,6 +53,7 @@ async def test_one_trace_from_the_notification_to_the_crm(watched: Watched) -> N
     Each part is a child of what asked for it, so that the whole is read as one story.
     """
     offer = await watched.user.sent()
+    await at_rest(watched.user)  # so that the post about the answer is about nothing else
     event = await synced_event(watched, await synced(watched.user, await answers(watched.user, offer)))
 
     trace_id = traceparent_of(watched, event).split("-")[1]
@@ -120,15 +122,17 @@ async def test_each_email_of_a_bulk_send_is_a_trace_of_its_own(watched: Watched)
     assert accepted.status_code == 202, accepted.text
     ids = {message["message_id"] for message in accepted.json()["messages"]}
 
-    async def sent() -> bool:
-        told = {s.attributes.get("sync.message_id") for s in watched.collector.spans if s.name == "process mail-sends"}
-        return ids <= told
+    def sends() -> list[Span]:
+        return [span for span in watched.collector.spans if span.attributes.get("sync.message_id") in ids]
 
-    await eventually(sent, "the spans of the emails")
-    sends = [span for span in watched.collector.spans if span.attributes.get("sync.message_id") in ids]
-    turns = {span.span_id for span in watched.collector.spans if span.name == "process mail-batches"}
-    assert len({span.trace_id for span in sends}) == 3
-    assert all(turns & {span_id for _, span_id in span.links} for span in sends)
+    async def linked() -> bool:
+        # The work that gave the turns may end, and be told, after the emails.
+        turns = {span.span_id for span in watched.collector.spans if span.name == "process mail-batches"}
+        told = {span.attributes["sync.message_id"] for span in sends() if span.name == "process mail-sends"}
+        return ids <= told and all(turns & {span_id for _, span_id in span.links} for span in sends())
+
+    await eventually(linked, "the spans of the emails, each linked to its turn")
+    assert len({span.trace_id for span in sends()}) == 3
 
 
 async def test_counts_are_right(watched: Watched) -> None:
@@ -212,6 +216,7 @@ async def test_gauges_tell_how_it_stands(watched: Watched) -> None:
     await watched.user.stage.quiet()
     await watched.run_timer("timer_queue_gauges")
     await watched.run_timer("timer_mailbox_gauges")
+    await watched.exported()
     await watched.comes_to(1, "sync.connections", state="connected")
     for metric, about in (
         ("sync.connections", {"state": "needs_reconnect"}),

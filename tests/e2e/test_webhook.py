@@ -82,6 +82,7 @@ async def test_410_switches_deliveries_off_and_the_operator_switches_them_on(alo
 
     second = await eventually(second_told, "the second email to be told")
     waiting = await ended(alone, second["id"], "undelivered", 0)
+    await at_rest(alone)  # an event is listed after it is undelivered
 
     assert gone["reason"] == "the receiver answered 410 Gone"
     assert waiting["reason"] == "Deliveries were switched off."
@@ -109,6 +110,8 @@ async def test_everything_since_a_sequence_comes_again(connected: Connected) -> 
     """Each event above it once more, in order; nothing below it, and nothing of another account."""
     for _ in range(3):
         await heard_of(connected, "message.sent", (await connected.sent())["message_id"])
+    # That an event was taken is written down after it was; asked for again before, it would have been tried once.
+    await at_rest(connected)
     feed = await connected.feed()
     async with connected.cloud.api(unique("other")) as other:
         nothing = await other.redeliver_after(0)
