@@ -22,6 +22,8 @@ OPERATOR_NEEDS = timedelta(minutes=5)
 
 #: Waits between the tries of a send whose mailbox does not answer clearly; the last one repeats.
 SEND_DELAYS = tuple(timedelta(seconds=s) for s in (1, 3, 10, 30, 120, 300, 900))
+#: A mailbox that says when to come back is there: it is asked then, or after this if it has said so often already.
+COME_BACK_AT_MOST = timedelta(seconds=30)
 #: A message that could not be sent for so long is told as failed.
 GIVE_UP_SENDING_AFTER = timedelta(hours=24)
 
@@ -66,8 +68,17 @@ def after_failed_delivery(
 def after_unfinished_send(
     tries: int, accepted_at: datetime, now: datetime, *, retry_after: timedelta | None = None
 ) -> RetryAt | GiveUp:
-    """Decide after a try to send got no clear answer (`tries` so far, 1 or more)."""
+    """
+    Decide after a try to send got no clear answer.
+
+    Args:
+        tries: how many there were, this one included (1 or more).
+
+        retry_after: when the mailbox, or who keeps its turns, is to be asked again; None or nothing where nobody said.
+    """
     if now - accepted_at > GIVE_UP_SENDING_AFTER:
         return GiveUp("the mailbox gave no clear answer for 24 hours")
     delay = SEND_DELAYS[min(tries, len(SEND_DELAYS)) - 1]
-    return RetryAt(now + min(max(delay, retry_after or timedelta()), MAX_DELAY))
+    if retry_after:
+        delay = max(retry_after, min(delay, COME_BACK_AT_MOST))
+    return RetryAt(now + min(delay, MAX_DELAY))

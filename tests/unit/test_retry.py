@@ -90,8 +90,18 @@ def test_a_send_is_given_up_after_a_day(tries: int) -> None:
     assert isinstance(after_unfinished_send(tries, NOW, end + SECOND), GiveUp)
 
 
-def test_a_throttled_send_waits_as_long_as_asked() -> None:
-    """Graph's Retry-After delays a try, and a short one does not hurry it."""
-    assert after_unfinished_send(1, NOW, NOW, retry_after=HOUR) == RetryAt(NOW + HOUR)
-    assert after_unfinished_send(7, NOW, NOW, retry_after=SECOND) == RetryAt(NOW + 15 * MINUTE)
-    assert after_unfinished_send(1, NOW, NOW, retry_after=timedelta(days=99)) == RetryAt(NOW + MAX_DELAY)
+@pytest.mark.parametrize(
+    ("tries", "asked", "waits"),
+    [
+        pytest.param(1, SECOND, SECOND, id="as long as asked"),
+        pytest.param(1, HOUR, HOUR, id="however long"),
+        pytest.param(3, SECOND, 10 * SECOND, id="longer where that was not enough"),
+        pytest.param(7, SECOND, 30 * SECOND, id="never much longer: who says when to come back is there"),
+        pytest.param(7, 2 * MINUTE, 2 * MINUTE, id="not earlier than asked"),
+        pytest.param(7, timedelta(0), 15 * MINUTE, id="nothing said"),
+        pytest.param(1, timedelta(days=99), MAX_DELAY, id="no longer than a queue can hold"),
+    ],
+)
+def test_a_throttled_send_waits_as_asked(tries: int, asked: timedelta, waits: timedelta) -> None:
+    """Graph's Retry-After delays a try; said again and again by a busy mailbox, it does not make an email late by minutes."""
+    assert after_unfinished_send(tries, NOW, NOW, retry_after=asked) == RetryAt(NOW + waits)
