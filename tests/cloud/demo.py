@@ -155,8 +155,9 @@ class Story:
         n = self.narrator
         n.scene("Dana answers from Outlook, not from the CRM")
         letter = await self.stage.outlook.find(self.answer["internet_message_id"])
+        before = self.stage.last_sequence()
         await self.stage.outlook.reply_all(letter["id"], "Gladly, Ada. I shall call you tomorrow.")
-        event = await self.stage.heard("message.synced", after=self.stage.last_sequence())
+        event = await self.stage.heard("message.synced", after=before)
         n.crm_heard(event)
         message = event["data"]["message"]
         n.expect(

@@ -183,8 +183,11 @@ async def at_rest(who: Connected) -> None:
     async def has_left() -> bool:
         return who.cloud.graph.transport.pending == 0
 
-    await eventually(has_left, "mail to leave")
-    await who.stage.quiet()
+    while True:
+        await eventually(has_left, "mail to leave")
+        await who.stage.quiet()
+        if await has_left():  # what the app sent meanwhile may be on its way
+            return
 
 
 async def calls(by: Connected) -> list[Json]:

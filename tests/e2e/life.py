@@ -5,17 +5,20 @@ Some of it is in the place of time, which can't be made to pass for the app: a w
 access tokens end before their hour.
 """
 
+import asyncio
+import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from sync.jobs import CatchUp, Job, MailChange, SendMail, WatchMailbox
 from tests.cloud.entra import RecordedRequest
+from tests.cloud.graph.traffic import Fault
 from tests.cloud.local import LocalCloud
 from tests.cloud.polling import eventually
-from tests.e2e.account import Connected, Json
+from tests.e2e.account import Account, Connected, Json
 from tests.e2e.conversation import ADA, answers, synced
 from tests.e2e.storage import Storage
 
@@ -93,6 +96,21 @@ async def graph_says(of: Connected, event: str) -> None:
     await of.stage.quiet()
 
 
+@contextlib.asynccontextmanager
+async def held(of: Account, email: str, match: str, *, applied: bool = False) -> AsyncIterator[None]:
+    """
+    The next call to Graph for this mailbox that matches gets its answer only afterwards, however long that takes.
+
+    `applied`: it has had its effect before; else it has it then.
+    """
+    over = asyncio.Event()
+    of.cloud.graph.traffic.plan(Fault(match, mailbox=email, applied=applied, until=over))
+    try:
+        yield
+    finally:
+        over.set()
+
+
 async def in_flight(by: Connected, match: str) -> None:
     """Return once Graph is busy with a call for this mailbox that matches, a glob over `METHOD path`."""
 
@@ -139,7 +157,7 @@ async def sends_and_receives(who: Connected) -> None:
 
 async def promised(storage: Storage, job: Job) -> bool:
     """Whether the app has written down that this is still to be done."""
-    return f"owed: owed, {job.key}" in (await storage.contents()).rows
+    return await storage.owes(job)
 
 
 async def deletes(who: Connected, *, within_s: float = AT_ONCE_S) -> Json:

@@ -18,6 +18,7 @@ from azure.storage.queue.aio import QueueServiceClient
 from sync.adapters.sign_ins import SignInsTable
 from sync.adapters.tables import Tables
 from sync.domain.sign_in import sign_in_id_of
+from sync.jobs import Job
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,10 @@ class Storage:
     async def put_connection_row(self, row: dict[str, Any]) -> None:
         """Put it in the place of what is stored, as only an operator could."""
         await self._tables.get_table_client("connections").upsert_entity(row, mode=UpdateMode.REPLACE)
+
+    async def owes(self, job: Job) -> bool:
+        """Whether there is a promise of this piece of work."""
+        return await Tables(self._tables).table("owed").get("owed", job.key) is not None
 
     async def failures(self) -> int:
         """How many pieces of work have a reason noted why they failed."""

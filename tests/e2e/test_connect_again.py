@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from tests.cloud.local import LocalCloud
 from tests.e2e.account import Connected, unique
+from tests.e2e.life import last_told
 from tests.e2e.storage import Storage
 
 
@@ -21,7 +22,7 @@ async def test_connecting_after_a_delete_is_a_new_connection_without_the_old_thr
 
     assert connection["connection_id"] != connected.connection_id
     assert connection["thread_count"] == 0
-    last = connected.events()[-1]["sequence"]
+    last = last_told(connected)
     await connected.is_answered(offer)
     assert connected.events(after=last) == []
     assert (await connected.api.thread(offer["thread_id"])).json()["state"] == "stopped"
@@ -50,7 +51,7 @@ async def test_another_mailbox_takes_the_place_of_the_first(connected: Connected
     assert await storage.tokens_of(connection["connection_id"]) is not None
     assert await connected.subscriptions(connected.email) == []
 
-    last = connected.events()[-1]["sequence"]
+    last = last_told(connected)
     await connected.is_answered(offer)
     assert connected.events(after=last) == []
     assert (await connected.api.thread(offer["thread_id"])).json()["state"] == "stopped"
@@ -67,7 +68,7 @@ async def test_signing_in_again_with_the_same_mailbox_keeps_connection_and_threa
     assert connection["connection_id"] == connected.connection_id
     assert connection["thread_count"] == 1
     assert len(await connected.subscriptions(connected.email)) == 1
-    last = connected.events()[-1]["sequence"]
+    last = last_told(connected)
     await connected.is_answered(offer)
     assert [event["type"] for event in connected.events(after=last)] == ["message.synced"]
 
@@ -93,7 +94,7 @@ async def test_one_mailbox_of_two_users_is_two_connections(
     second = replace(connected, user_id=colleague, connection=await connected.connect(colleague, connected.email))
     stays, leaves = (second, connected) if who_leaves == "who connected first" else (connected, second)
     offers = {user.connection_id: await user.sent() for user in (stays, leaves)}
-    before = connected.events()[-1]["sequence"]
+    before = last_told(connected)
     for user in (stays, leaves):
         await connected.is_answered(offers[user.connection_id])
         [synced] = connected.events(after=before)
@@ -106,7 +107,7 @@ async def test_one_mailbox_of_two_users_is_two_connections(
     assert await storage.tokens_of(leaves.connection_id) is None
     assert await storage.tokens_of(stays.connection_id) is not None
     assert len(await connected.subscriptions(connected.email)) == 1
-    before = connected.events()[-1]["sequence"]
+    before = last_told(connected)
     await connected.is_answered(offers[leaves.connection_id])
     assert connected.events(after=before) == []
     await connected.is_answered(offers[stays.connection_id])

@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from sync.jobs import CatchUp, WatchMailbox
+from tests.cloud.directory import Person
+from tests.cloud.polling import eventually
 from tests.cloud.stage import Stage
 from tests.e2e.account import Account, Connected, unique
 from tests.e2e.conversation import at_rest, calls, fault, heard_of, left, told
 from tests.e2e.life import (
     deletes,
-    in_flight,
+    held,
     last_told,
     licence,
     nothing_is_left,
@@ -30,12 +32,13 @@ from tests.e2e.way import Way
 OPEN, DRAFT = "POST */subscriptions", "POST */me/messages"
 
 
-async def connecting(account: Account, **opening: object) -> Connected:
-    """A new user whose sign-in is complete, and whose subscription can't be opened as `POST /_lab/faults` says."""
-    user_id, person = unique("dana"), account.new_person()
+async def connecting(account: Account, person: Person, **opening: object) -> Connected:
+    """A new user whose sign-in is complete, and whose subscription can't be opened as `POST /_lab/faults` says, if it does."""
+    user_id = unique("dana")
     code = await account.completion_code(user_id, person.email)
-    fails = {"match": OPEN, "mailbox": person.email} | opening
-    (await account.http.post(f"{account.cloud.graph.url}/_lab/faults", json=fails)).raise_for_status()
+    if opening:
+        fails = {"match": OPEN, "mailbox": person.email} | opening
+        (await account.http.post(f"{account.cloud.graph.url}/_lab/faults", json=fails)).raise_for_status()
     connection = (await account.api.complete(user_id, code)).json()
     stage = Stage(account.cloud, account.http, person.email)
     return Connected(account.cloud, account.api, account.http, user_id, person, connection, stage)
@@ -53,7 +56,7 @@ async def without_licence(who: Connected) -> None:
 
 async def test_delete_while_connecting_ends_it(account: Account, storage: Storage) -> None:
     """Graph did not let us open anything yet: there is nothing to close, and nothing is opened later."""
-    dana = await connecting(account, status=503, times=3)
+    dana = await connecting(account, account.new_person(), status=503, times=3)
     await dana.cloud.functions.idle()
     assert ((await shown(dana))["state"], (await shown(dana))["sync_state"]) == ("connecting", "starting")
 
@@ -66,10 +69,12 @@ async def test_delete_while_connecting_ends_it(account: Account, storage: Storag
 
 async def test_delete_while_the_subscription_is_being_opened_closes_it(account: Account, storage: Storage) -> None:
     """Graph has opened it and not yet said so: whoever hears of it closes it, with tokens that were kept for that."""
-    dana = await connecting(account, delay_s=1.5, applied=True)
-    await in_flight(dana, OPEN)
+    person = account.new_person()
+    async with held(account, person.email, OPEN, applied=True):
+        dana = await connecting(account, person)
+        await eventually(lambda: dana.subscriptions(dana.email), "Graph to open it")
 
-    await deletes(dana)
+        await deletes(dana)
 
     await at_rest(dana)
     await run_now(dana, WatchMailbox(dana.connection_id))
@@ -79,7 +84,7 @@ async def test_delete_while_the_subscription_is_being_opened_closes_it(account: 
 
 async def test_delete_closes_a_subscription_that_nobody_knows_to_be_open(account: Account, storage: Storage) -> None:
     """Graph has opened it, and its answer was lost: it is looked for, since nobody else would ever close it."""
-    dana = await connecting(account, drop=True, applied=True)
+    dana = await connecting(account, account.new_person(), drop=True, applied=True)
     await at_rest(dana)
     assert len(await dana.subscriptions(dana.email)) == 1
     assert (await shown(dana))["sync_state"] == "starting"

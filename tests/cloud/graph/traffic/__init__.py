@@ -6,6 +6,7 @@ What passes between the app and Graph.
     limits.py       Graph's documented limits on one app's use of one mailbox
 """
 
+from tests.cloud.graph.traffic.faults import Fault
 from tests.cloud.graph.traffic.middleware import JSON_CONTENT_TYPE, MAILBOX, Traffic
 
-__all__ = ["JSON_CONTENT_TYPE", "MAILBOX", "Traffic"]
+__all__ = ["JSON_CONTENT_TYPE", "MAILBOX", "Fault", "Traffic"]

@@ -58,7 +58,8 @@ class Fault:
     `match` is a glob over `METHOD path` (the path without its query, `*` also spans slashes); `mailbox`, where set, is
     the address of whoever calls. `status`, `code`, `message` and `retry_after` (seconds, decimals allowed, or an HTTP
     date) make the answer. `applied` lets the call take effect first. `drop` cuts the connection instead of an answer.
-    `delay_s` alone is a late but normal answer: late before anything happened, or with `applied` after it.
+    `delay_s` alone is a late but normal answer: late before anything happened, or with `applied` after it. So is `until`, for
+    tests in this process: the answer waits until the event is set.
     """
 
     match: str
@@ -72,6 +73,7 @@ class Fault:
     times: int = 1
     mailbox: str | None = None
     headers: dict[str, str] | None = None
+    until: asyncio.Event | None = None
 
     def __post_init__(self) -> None:
         if self.times < 1 or self.delay_s < 0:
@@ -81,7 +83,7 @@ class Fault:
         if not self.drop and self.status is None:
             if self.code or self.message or self.retry_after is not None or self.headers:
                 raise ControlError("an error answer needs its 'status'")
-            if not self.delay_s:
+            if not self.delay_s and self.until is None:
                 raise ControlError("this fault would do nothing: give 'status', 'drop' or 'delay_s'")
         if self.status is not None and not (400 <= self.status <= 599):
             raise ControlError("'status' must be an error, 400 to 599")
@@ -97,7 +99,8 @@ class Fault:
 
     def shown(self) -> dict[str, Any]:
         """The fault as it was asked for, with `times` still to come."""
-        return {name: value for name, value in vars(self).items() if value not in (None, False, 0.0)}
+        given = vars(self) | {"until": None}
+        return {name: value for name, value in given.items() if value not in (None, False, 0.0)}
 
     def error(self) -> GraphError:
         """The error to answer with; only for a fault with a `status`."""

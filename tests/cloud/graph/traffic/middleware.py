@@ -55,6 +55,10 @@ class Traffic:
         self._faults.clear()
         self.limits.reset()
 
+    def plan(self, fault: Fault) -> None:
+        """Let this happen to the next calls that match."""
+        self._faults.append(fault)
+
     def register(self, router: web.UrlDispatcher) -> None:
         """Add the `/_lab` routes of this module."""
         router.add_get("/_lab/requests", control(self._list_requests))
@@ -125,13 +129,19 @@ class Traffic:
         self._faults = [f for f in self._faults if f.times > 0]
         plain = fault.status is None and not fault.drop
         if not fault.applied:
-            await self._clock.sleep(fault.delay_s)
+            await self._wait(fault)
         applied = await handler(request) if fault.applied or plain else None
         if fault.applied:
-            await self._clock.sleep(fault.delay_s)
+            await self._wait(fault)
         if fault.drop:
             return await cut_connection(request)
         return applied if plain and applied is not None else self._refusal(request, fault.error())
+
+    async def _wait(self, fault: Fault) -> None:
+        """Keep the call waiting as the fault says."""
+        await self._clock.sleep(fault.delay_s)
+        if fault.until is not None:
+            await fault.until.wait()
 
     def _refusal(self, request: web.Request, error: GraphError) -> web.Response:
         """An error answered here, with the headers every answer of Graph carries."""
@@ -166,7 +176,7 @@ class Traffic:
         if "mailbox" in fields and self._directory is None:
             raise ControlError("a fault for one mailbox needs Traffic to be given the directory")
         fault = Fault(**fields)
-        self._faults.append(fault)
+        self.plan(fault)
         return web.json_response(fault.shown(), status=201)
 
     async def _show_limits(self, _: web.Request) -> web.Response:
