@@ -76,7 +76,11 @@ class Stores(Protocol):
         """Let so much of it pass, where it does not by itself."""
 
     async def taken_after(self, queue: str, delay: timedelta) -> Job:
-        """The job that can be seen in a queue once `delay` has passed, and not a moment earlier."""
+        """
+        The job that can be seen in a queue once `delay` has passed, as soon as it can.
+
+        In memory it is seen that this is not a moment earlier; where time passes by itself the caller has to look at that.
+        """
 
 
 class FakeStores:
@@ -234,7 +238,7 @@ class AzureStores:
         pass
 
     async def taken_after(self, queue: str, delay: timedelta) -> Job:
-        assert await self.taken(queue) is None, "seen too early"
+        # Not looked at once before it is due: on a busy machine it may be due by then. Whoever queued it knows how long it took.
         return await eventually(lambda: self.taken(queue), f"a job in {queue}", timeout=delay.total_seconds() + 20)
 
     def table(self, name: str) -> Table:

@@ -215,14 +215,15 @@ async def test_the_oldest_that_can_be_seen_is_known(stores: Stores) -> None:
     assert await work.oldest() == {}
     began, at = time.monotonic(), stores.now()
     await work.queue(JOBS[2], timedelta(hours=1))
-    await work.queue(JOBS[1], timedelta(seconds=2))
     assert await work.oldest() == {}
+    await work.queue(JOBS[1], timedelta(seconds=2))
 
     async def seen() -> dict[str, datetime]:
         stores.passes(timedelta(seconds=0.5))
         return await work.oldest()
 
     oldest = await eventually(seen, "the message to be seen")
+    assert stores.now() - at >= timedelta(seconds=1), "seen too early"
     assert oldest.keys() == {"mail-sends"}
     assert timedelta(seconds=1) <= oldest["mail-sends"] - at <= timedelta(seconds=3 + time.monotonic() - began)
 

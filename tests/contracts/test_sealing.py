@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync.adapters.sealing import AesGcmSealing, key_id
@@ -35,6 +35,7 @@ def sealing(request: pytest.FixtureRequest) -> Sealing:
     return FakeSealing() if request.param == "fake" else AesGcmSealing([NEW, OLD])
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine may take long over an example
 @given(secret=st.text(), place=st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs"])), max_size=4))
 def test_what_is_sealed_opens_at_its_place(sealing: Sealing, secret: str, place: list[str]) -> None:
     """Any text, any place."""

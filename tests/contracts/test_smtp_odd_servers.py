@@ -91,7 +91,7 @@ async def test_an_email_that_was_all_there(answer: str | None, kind: type[Outsid
 
 async def test_an_email_without_an_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole submission has an end, whatever was used up before the email."""
-    monkeypatch.setattr(smtp, "SUBMISSION_S", 0.5)
+    monkeypatch.setattr(smtp, "SUBMISSION_S", 2)  # what comes before the email takes some of it on a busy machine
     async with odd({".": "…"}) as server:
         with pytest.raises(Unclear, match="no answer in time"):
             await handed_over(server)

@@ -54,7 +54,9 @@ class Story:
 
     def diary(self, event: str) -> list[dict[str, Any]]:
         """What the app's functions noted about this event, in order."""
-        lines = self._diary.read_text().splitlines() if self._diary.exists() else []
+        written = self._diary.read_text() if self._diary.exists() else ""
+        # The last line may be half written: another process does it.
+        lines = written.rpartition("\n")[0].splitlines()
         return [entry for line in lines if (entry := json.loads(line))["event"] == event]
 
     async def noted(self, event: str, times: int = 1) -> list[dict[str, Any]]:
@@ -105,6 +107,13 @@ async def story(azurite: Azurite, queues: QueueServiceClient, tmp_path: Path) ->
     """The story app as its host.json says."""
     async with running_story(azurite, tmp_path) as running:
         yield running
+
+
+async def given(queues: QueueServiceClient, *texts: str) -> None:
+    """These messages are in the queue of `work`, all of them: a host that starts now finds more than it takes at a time."""
+    await queues.create_queue("work")
+    for text in texts:
+        await queues.get_queue_client("work").send_message(base64.b64encode(text.encode()).decode())
 
 
 async def texts(queues: QueueServiceClient, queue: str) -> list[str]:
@@ -202,11 +211,10 @@ async def test_a_failed_function_is_counted_and_told_in_the_log(story: Story) ->
 
 
 async def test_functions_run_at_the_same_time(story: Story) -> None:
-    """Coroutines and threads: many slow calls together take about as long as one."""
-    async with asyncio.timeout(4):  # one after the other would be 4.5 s
-        calls = [story.call("GET", f"/slow/{0.5}") for _ in range(7)]
-        calls += [story.call("GET", f"/slow-thread/{0.5}") for _ in range(2)]
-        assert {answer.status for answer in await asyncio.gather(*calls)} == {200}
+    """Coroutines and threads: each of many calls waits for all the others, and one after the other they would wait in vain."""
+    calls = [story.call("GET", "/together/9") for _ in range(7)]
+    calls += [story.call("GET", "/together-thread/9") for _ in range(2)]
+    assert {answer.status for answer in await asyncio.gather(*calls)} == {200}
 
 
 async def test_a_caller_waits_no_longer_than_the_platform_lets_him(
@@ -221,10 +229,11 @@ async def test_a_function_beyond_its_timeout_costs_the_worker_its_life(
     azurite: Azurite, queues: QueueServiceClient, tmp_path: Path
 ) -> None:
     """functionTimeout: the call fails, and the next one runs in a new worker."""
-    settings = {"AzureFunctionsJobHost__functionTimeout": "00:00:00.5"}
+    # The calls that answer at once need some of it too, on a machine that is busy with other tests.
+    settings = {"AzureFunctionsJobHost__functionTimeout": "00:00:05"}
     async with running_story(azurite, tmp_path, **settings) as story:
         before = (await (await story.call("GET", "/environment")).json(content_type=None))["pid"]
-        assert (await story.call("GET", "/slow/20")).status == 500
+        assert (await story.call("GET", "/slow/60")).status == 500
         assert (await (await story.call("GET", "/environment")).json(content_type=None))["pid"] != before
 
 
@@ -310,15 +319,18 @@ async def test_a_message_in_the_wrong_encoding_is_poison_at_once(story: Story, q
     assert story.host.invocations["queue_work"] == 0
 
 
-async def test_no_more_messages_run_at_once_than_host_json_allows(story: Story) -> None:
+async def test_no_more_messages_run_at_once_than_host_json_allows(
+    azurite: Azurite, queues: QueueServiceClient, tmp_path: Path
+) -> None:
     """batchSize 4 and newBatchThreshold 2: never more than 6 at a time, and more than one."""
-    listener = next(found for found in story.host._listeners if found.queue.name == "work")
-    most = 0
-    await story.call("POST", "/enqueue", json=[f"sleep 0.{n % 3 + 1}" for n in range(30)])
-    async with asyncio.timeout(WAIT_SECONDS):
-        while len(story.diary("worked")) < 30:
-            most = max(most, listener.running)
-            await asyncio.sleep(0.005)
+    await given(queues, *(f"sleep 0.{n % 3 + 1}" for n in range(30)))
+    async with running_story(azurite, tmp_path) as story:
+        listener = next(found for found in story.host._listeners if found.queue.name == "work")
+        most = 0
+        async with asyncio.timeout(WAIT_SECONDS):
+            while len(story.diary("worked")) < 30:
+                most = max(most, listener.running)
+                await asyncio.sleep(0.005)
     assert 4 <= most <= 6
 
 
@@ -363,19 +375,20 @@ async def test_a_message_survives_the_host_that_ran_it(
     azurite: Azurite, queues: QueueServiceClient, tmp_path: Path
 ) -> None:
     """A lost machine settles nothing: the message comes back when its lease ends, to another host."""
-    async with running_story(azurite, tmp_path, lease_seconds=2) as story:
+    async with running_story(azurite, tmp_path, lease_seconds=4) as story:
         await story.call("POST", "/enqueue", json=["sleep-once 20"])
         await story.noted("work")
         await story.host.kill()
-        async with running_story(azurite, tmp_path, lease_seconds=2) as other:
+        async with running_story(azurite, tmp_path, lease_seconds=4) as other:
             await other.noted("done")
             assert [entry["dequeue_count"] for entry in other.diary("work")] == [1, 2]
 
 
 async def test_a_long_message_keeps_its_lease(azurite: Azurite, queues: QueueServiceClient, tmp_path: Path) -> None:
     """A function that runs longer than the lease is not run twice: the lease is renewed meanwhile."""
-    async with running_story(azurite, tmp_path, lease_seconds=1) as story:
-        await story.call("POST", "/enqueue", json=["sleep 3"])
+    # Renewed at half its life: a busy machine may take the other half for it.
+    async with running_story(azurite, tmp_path, lease_seconds=4) as story:
+        await story.call("POST", "/enqueue", json=["sleep 9"])
         await story.noted("done")
         await story.host.idle()
         assert len(story.diary("work")) == 1
@@ -390,14 +403,17 @@ async def test_a_stopped_host_can_be_started_again(story: Story) -> None:
     assert (await story.call("GET", "/echo/x")).status == 200
 
 
-async def test_a_stop_in_the_middle_loses_no_message(story: Story) -> None:
+async def test_a_stop_in_the_middle_loses_no_message(
+    azurite: Azurite, queues: QueueServiceClient, tmp_path: Path
+) -> None:
     """What was fetched is finished, the rest stays in the queue; nothing is hidden until a lease ends."""
-    await story.call("POST", "/enqueue", json=[f"sleep 0.0{n}" for n in range(40)])
-    await story.noted("worked", 5)
-    await story.host.stop()
-    assert len(story.diary("worked")) < 40
-    await story.host.start()
-    await story.noted("done", 40)
+    await given(queues, *(f"sleep 0.0{n}" for n in range(40)))
+    async with running_story(azurite, tmp_path) as story:
+        await story.noted("worked", 5)
+        await story.host.stop()
+        assert len(story.diary("worked")) < 40
+        await story.host.start()
+        await story.noted("done", 40)
 
 
 @pytest.mark.parametrize(

@@ -46,18 +46,23 @@ class Worker:
     async def start(self) -> list[wire.Function]:
         """Run the process and index the app; raises AppLoadError."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-u", "-P", "-m", "tests.cloud.functions.worker", str(theirs.fileno()), str(self._app_folder),
-                cwd=self._app_folder,
-                env=self._environment(),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                start_new_session=True,
-            )  # fmt: skip
-        reader, self._writer = await asyncio.open_connection(sock=ours)
+        try:
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-u", "-P", "-m", "tests.cloud.functions.worker", str(theirs.fileno()), str(self._app_folder),
+                    cwd=self._app_folder,
+                    env=self._environment(),
+                    pass_fds=[theirs.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=self._log,
+                    stderr=self._log,
+                    start_new_session=True,
+                )  # fmt: skip
+            reader, self._writer = await asyncio.open_connection(sock=ours)
+        except BaseException:
+            # Broken off, as when the host stops while a worker that died is being replaced: nobody else knows this socket.
+            ours.close()
+            raise
         try:
             async with asyncio.timeout(START_TIMEOUT_SECONDS):
                 indexed: wire.Indexed = await wire.receive(reader)

@@ -28,6 +28,7 @@ def properties(message: dict[str, Any]) -> dict[str, str]:
 
 async def test_a_draft_becomes_the_copy_in_sent_items(cloud: Cloud) -> None:
     """202 comes first, then the draft moves and keeps its immutable id, its conversation and its Message-ID."""
+    cloud.graph.switches.sent_copy_delay_s = 60.0  # not before it was looked at
     draft = await cloud.dana.draft(headers=IMMUTABLE, singleValueExtendedProperties=[{"id": STAMP, "value": "m1"}])
     path = f"/me/messages/{draft['id']}"
     answer = await cloud.dana.call("POST", f"{path}/send", 202)
@@ -60,6 +61,7 @@ async def test_the_move_follows_the_clock(cloud: Cloud) -> None:
 
 async def test_a_submitted_draft_cannot_be_touched(cloud: Cloud) -> None:
     """Sending twice, or changing what is on its way, fails: one email leaves."""
+    cloud.graph.switches.sent_copy_delay_s = 60.0  # not before all of it was tried
     draft = await cloud.dana.draft(headers=IMMUTABLE)
     path = f"/me/messages/{draft['id']}"
     await cloud.dana.call("POST", f"{path}/send", 202)

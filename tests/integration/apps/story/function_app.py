@@ -79,11 +79,27 @@ async def http_slow(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse("done")
 
 
-@app.route(route="slow-thread/{seconds}")
-def http_slow_thread(req: func.HttpRequest) -> func.HttpResponse:
-    """Takes its time in a thread."""
-    time.sleep(float(req.route_params["seconds"]))
+@app.route(route="together/{n}")
+async def http_together(req: func.HttpRequest) -> func.HttpResponse:
+    """Answers once so many calls of this and the next function run."""
+    note(event="together")
+    while not _run_together(req):  # noqa: ASYNC110 - the others may run in threads
+        await asyncio.sleep(0.02)
     return func.HttpResponse("done")
+
+
+@app.route(route="together-thread/{n}")
+def http_together_thread(req: func.HttpRequest) -> func.HttpResponse:
+    """The same in a thread."""
+    note(event="together")
+    while not _run_together(req):
+        time.sleep(0.02)
+    return func.HttpResponse("done")
+
+
+def _run_together(req: func.HttpRequest) -> bool:
+    """Whether so many have begun; none of them ends before."""
+    return DIARY.read_text().count('"together"') >= int(req.route_params["n"])
 
 
 @app.route(route="environment")
