@@ -15,6 +15,7 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
+from sync.adapters.queues import partition_of
 from sync.adapters.sign_ins import SignInsTable
 from sync.adapters.tables import Tables
 from sync.domain.sign_in import sign_in_id_of
@@ -81,7 +82,7 @@ class Storage:
 
     async def owes(self, job: Job) -> bool:
         """Whether there is a promise of this piece of work."""
-        return await Tables(self._tables).table("owed").get("owed", job.key) is not None
+        return await Tables(self._tables).table("owed").get(partition_of(job.key), job.key) is not None
 
     async def failures(self) -> int:
         """How many pieces of work have a reason noted why they failed."""
