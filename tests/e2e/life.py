@@ -15,7 +15,7 @@ from sync.jobs import CatchUp, Job, MailChange, SendMail, WatchMailbox
 from tests.cloud.entra import RecordedRequest
 from tests.cloud.local import LocalCloud
 from tests.cloud.polling import eventually
-from tests.e2e.account import Connected, Json
+from tests.e2e.account import Account, Connected, Json
 from tests.e2e.conversation import ADA, answers, synced
 from tests.e2e.storage import Storage
 
@@ -163,7 +163,7 @@ async def nothing_is_left(who: Connected, storage: Storage) -> None:
     assert told_types(who).count("connection.disconnected") == 1
 
 
-def told_types(by: Connected, after: int = 0) -> list[str]:
+def told_types(by: Account, after: int = 0) -> list[str]:
     """The types of the events that the CRM received behind this sequence, each time it did, in the feed's order."""
     return [event["type"] for event in sorted(by.events(after), key=lambda event: event["sequence"])]
 

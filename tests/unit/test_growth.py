@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from sync.flows.catch_up import EVERY
 from tests.bench import growth
 from tests.documents import README, ROOT, codes, table
 
@@ -25,7 +26,7 @@ def sentences() -> list[str]:
     calls = growth.number(growth.total("graph"))
     left = growth.number(growth.total("graph") - growth.DAY[0])
     return [
-        f"{size:,} mailboxes ÷ {growth.EVERY.total_seconds():.0f} s are {looks:,.0f} looks a second",
+        f"{size:,} mailboxes ÷ {EVERY.total_seconds():.0f} s are {looks:,.0f} looks a second",
         f"{growth.DAY[0]} notifications × {size:,} × {growth.PEAK} ÷ 86,400 s",
         f"are {growth.number(growth.a_second(size * growth.DAY[0] * growth.PEAK))} a second at peak",
         f"with nothing changed it carries about {first} mailboxes",
