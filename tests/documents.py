@@ -125,7 +125,9 @@ def code_spans(document: Path) -> set[str]:
 def tables(document: Path) -> list[Table]:
     """The tables of a document."""
     found: list[Table] = []
-    heading, rows, row = "", [], []
+    heading = ""
+    rows: list[list[Cell]] = []
+    row: list[Cell] = []
     for item in _inline_headings(document):
         if isinstance(item, str):
             heading = item

@@ -22,7 +22,7 @@ from sync.domain.sender_rule import FromNotAllowed
 
 log = logging.getLogger(__name__)
 
-STATUS: dict[type[errors.SyncError], HTTPStatus] = {
+STATUS: dict[type[errors.Refusal], HTTPStatus] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.MalformedRequest: HTTPStatus.BAD_REQUEST,
     errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,

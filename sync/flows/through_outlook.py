@@ -144,13 +144,15 @@ class ThroughOutlook:
     async def _disconnected(self, message: Message) -> None:
         """Nobody can look any more."""
         problem = "The mailbox was disconnected before the email was sent."
-        await self._unproven(message, "connection_disconnected", problem, then="the mailbox was disconnected")
+        await self._fail_unless_sent(message, "connection_disconnected", problem, then="the mailbox was disconnected")
 
     async def give_up(self, message: Message, reason: str) -> None:
         """The mailbox could not be reached, or its user did not sign in again, for too long."""
-        await self._unproven(message, "mailbox_unreachable", f"The email could not be sent: {reason}.", then=reason)
+        await self._fail_unless_sent(
+            message, "mailbox_unreachable", f"The email could not be sent: {reason}.", then=reason
+        )
 
-    async def _unproven(self, message: Message, code: str, problem: str, *, then: str) -> None:
+    async def _fail_unless_sent(self, message: Message, code: str, problem: str, *, then: str) -> None:
         """
         It ends without its copy having been seen: what Graph said yes to was sent, though somebody may have deleted the copy;
         what it gave no answer to may have been; and what it was never asked to send was not, for this reason.

@@ -105,7 +105,9 @@ def total(*of: str, peak: float = 1) -> float:
     peak: so many times as much of everything but the looks, which are spread over the day.
     """
     return sum(
-        count * getattr(cost, name) for count, (cost, _) in zip(_day(peak), WORK.values(), strict=True) for name in of
+        count * int(getattr(cost, name))
+        for count, (cost, _) in zip(_day(peak), WORK.values(), strict=True)
+        for name in of
     )
 
 

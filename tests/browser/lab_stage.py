@@ -83,7 +83,7 @@ class Newcomer:
         # A highlight keeps the colours of the scheme in which it began to fade.
         await self.page.evaluate("Promise.allSettled(document.getAnimations().map((running) => running.finished))")
         for scheme in ("light", "dark"):
-            await self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await self.page.emulate_media(color_scheme=scheme)
             assert await violations(self.page) == [], f"{name}, {scheme}"
             await take_screenshot(self.page, f"lab-{name}-{scheme}")
         assert not await scrolls_sideways(self.page)

@@ -105,7 +105,7 @@ async def test_by_keyboard(visit: Visit, docs: str) -> None:
     await page.keyboard.press("End")
 
     async def scrolled() -> bool:
-        return await example.evaluate("(region) => region.scrollTop") > 0
+        return bool(await example.evaluate("(region) => region.scrollTop > 0"))
 
     await eventually(scrolled, "the example to scroll")
 

@@ -80,7 +80,8 @@ SCENES: dict[str, tuple[str, Scene]] = {
 @pytest.fixture(params=["light", "dark"])
 def scheme(request: pytest.FixtureRequest) -> Literal["light", "dark"]:
     """Which colours the reader's system asks for."""
-    return request.param
+    chosen: Literal["light", "dark"] = request.param
+    return chosen
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from the reader's light or dark preference.
 import json
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -164,7 +165,7 @@ def _left(run: Run) -> str:
 
 
 def _table(heads: list[str], rows: list[list[object]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
+    lines: list[Sequence[object]] = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 

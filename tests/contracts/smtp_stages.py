@@ -65,7 +65,9 @@ class Received:
 class SmtpStage(Protocol):
     """A server that asks for `CREDENTIALS`, and the port to it."""
 
-    smtp: Smtp
+    @property
+    def smtp(self) -> Smtp:
+        """The port."""
 
     def provider(self, security: Security = "starttls", **changes: Any) -> Provider:
         """How it is reached."""

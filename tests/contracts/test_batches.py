@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def journal(stores: Stores) -> Journal:
     return stores.journal()
 
 
-async def stored(journal: Journal, name: str, account_id: str = ACCOUNT, **changes: object) -> None:
+async def stored(journal: Journal, name: str, account_id: str = ACCOUNT, **changes: Any) -> None:
     """A batch under its key."""
     of = batch(name, account_id, **changes)
     await journal.accept(account_id, accepted(name, name), of, expires_at=LATER)

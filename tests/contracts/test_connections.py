@@ -220,7 +220,7 @@ async def test_how_a_users_last_sign_in_ended_is_kept_until_it_is_forgotten(stor
     assert await sign_ins.last(ACCOUNT, "u1") is None
     await sign_ins.forget_last(ACCOUNT, "u1")
     for outcome in ("declined", "admin_consent_required"):
-        last = LastSignIn(ACCOUNT, "u1", "abc", outcome, NOW)  # type: ignore[arg-type]
+        last = LastSignIn(ACCOUNT, "u1", "abc", outcome, NOW)
         await sign_ins.keep_last(last)
         assert await stores.sign_ins().last(ACCOUNT, "u1") == last
     assert await sign_ins.last(ACCOUNT, "u2") is None

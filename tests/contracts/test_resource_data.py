@@ -153,7 +153,7 @@ async def _reply(stage: Stage) -> str:
 async def _draft(stage: Stage) -> str:
     properties = [{"id": STAMP, "value": "msg_1"}]
     draft = {"subject": "Draft", "singleValueExtendedProperties": properties}
-    draft["toRecipients"] = [{"emailAddress": {"address": "ada@customer.example", "name": "Ada"}}]  # type: ignore[assignment]
+    draft["toRecipients"] = [{"emailAddress": {"address": "ada@customer.example", "name": "Ada"}}]
     return str((await stage.as_dana("POST", "/me/messages", draft))["id"])
 
 
@@ -192,6 +192,7 @@ async def test_nothing_that_the_message_says_comes_along(stage: Stage) -> None:
     """Not even encrypted: neither its text nor the beginning of it is asked for."""
     graph_id, content = await stage.arrives(text="Our secret plan")
     (held,) = stage.graph.subscriptions.registry.live()
+    assert held.rich is not None
     asked = held.rich.options["$select"].split(",")
     assert not {"body", "uniqueBody", "bodyPreview"} & set(asked)
     opened = await stage.opening().message(stage.dana, graph_id, content.to_text())
@@ -324,6 +325,7 @@ async def test_what_shows_too_little_is_not_used(stage: Stage) -> None:
     """Genuine, but not what was asked for."""
     graph_id, content = await stage.arrives()
     (held,) = stage.graph.subscriptions.registry.live()
+    assert held.rich is not None
     outcomes: dict[bytes, str] = {}
     for shown in SHOWING_TOO_LITTLE:
         sealed = seal(held.rich.public_key, shown)

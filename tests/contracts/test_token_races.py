@@ -296,7 +296,7 @@ async def test_nobody_gets_a_refused_token_while_another_is_got(stage: ScriptedS
     await stage.entra.asked(2)
     meanwhile = asyncio.create_task(worker.access_token(CON))
     stage.entra.answer()
-    assert await asyncio.gather(replacing, meanwhile) == ["sign-in 1, token 2"] * 2
+    assert list(await asyncio.gather(replacing, meanwhile)) == ["sign-in 1, token 2"] * 2
 
 
 async def test_a_token_is_not_used_to_its_last_minute(stage: ScriptedStage) -> None:

@@ -181,7 +181,7 @@ async def nothing_is_left(who: Connected, storage: Storage) -> None:
     assert told_types(who).count("connection.disconnected") == 1
 
 
-def told_types(by: Connected, after: int = 0) -> list[str]:
+def told_types(by: Account, after: int = 0) -> list[str]:
     """The types of the events that the CRM received behind this sequence, each time it did, in the feed's order."""
     return [event["type"] for event in sorted(by.events(after), key=lambda event: event["sequence"])]
 

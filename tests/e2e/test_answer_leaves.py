@@ -1,5 +1,7 @@
 """What answering leaves alone, whichever way Graph has it: the answered message, who else could get the answer, foreign files."""
 
+from typing import Any
+
 import pytest
 
 from tests import files
@@ -27,7 +29,7 @@ CREATE, SEND, MARK = "POST me/messages/{id}/createReply", "POST me/messages/{id}
 LOGO = attached("logo.png", "image/png", files.png()) | {"inline": True, "content_id": "logo@1"}
 
 
-async def asked(by: Connected, **more: object) -> tuple[Json, Json]:
+async def asked(by: Connected, **more: Any) -> tuple[Json, Json]:
     """The CRM's email, and what the contact answered, which the user has not read yet."""
     offer = await by.sent()
     reply = await synced(by, await answers(by, offer, **more))

@@ -98,9 +98,12 @@ async def test_a_look_through_the_mailbox(behind: Behind) -> None:
     async def look() -> None:
         due_at = datetime.now(UTC) - timedelta(minutes=1)
         async with TableServiceClient.from_connection_string(user.cloud.azurite.connection_string) as client:
-            row = {"PartitionKey": partition_of(job.key), "RowKey": job.key}
-            row |= {"queue": job.queue, "job": job.to_json(), "due_at": due_at}
-            await Tables(client).table("owed").upsert(row)
+            names = {"PartitionKey": partition_of(job.key), "RowKey": job.key}
+            await (
+                Tables(client)
+                .table("owed")
+                .upsert(names | {"queue": job.queue, "job": job.to_json(), "due_at": due_at})
+            )
         await sweep()
 
     async def above_the_sweep() -> Cost:

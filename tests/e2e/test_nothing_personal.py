@@ -146,14 +146,13 @@ async def graph_fails(watched: Watched, canaries: Canaries, offer: Json) -> None
     await answers(user, offer, text=canaries.new("the body of mail that is refused"))
     await user.stage.quiet()
     _, to = contact(canaries)
-    for step, (match, what) in enumerate(
-        (
-            ("POST */send", {"status": 403, "code": "ErrorSendAsDenied"}),
-            ("POST */me/messages", {"status": 400, "code": f"{canaries.new('a code of Graph')}@x.example"}),
-            ("POST */me/messages", {"status": 500}),
-            ("POST */me/messages", {"drop": True}),
-        )
-    ):
+    answered: list[tuple[str, Json]] = [
+        ("POST */send", {"status": 403, "code": "ErrorSendAsDenied"}),
+        ("POST */me/messages", {"status": 400, "code": f"{canaries.new('a code of Graph')}@x.example"}),
+        ("POST */me/messages", {"status": 500}),
+        ("POST */me/messages", {"drop": True}),
+    ]
+    for step, (match, what) in enumerate(answered):
         said = {} if "drop" in what else {"message": f"{to['address']}: {canaries.new(f'words of Graph {step}')}"}
         await fault(user, match, **what, **said)
         await user.api.send(letter(watched, canaries, to), unique("key"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
@@ -37,9 +38,14 @@ async def heard(of: Account, kind: str, message_id: str) -> Json:
     return dict(event["data"])
 
 
+def about(message_id: str) -> Callable[[Json], bool]:
+    """Whether an event is about this message."""
+    return lambda event: event["data"].get("message", {}).get("message_id") == message_id
+
+
 def parsed(one: ReceivedMail) -> EmailMessage:
     """The email as its recipient's program reads it."""
-    return message_from_bytes(base64.b64decode(one.raw_base64), policy=policy.default)  # type: ignore[return-value]
+    return message_from_bytes(base64.b64decode(one.raw_base64), policy=policy.default)
 
 
 def refuse(by: Account, address: str) -> None:
@@ -180,9 +186,7 @@ async def test_what_the_server_says_is_told(account: Account) -> None:
         assert answered.status_code == 200, answered.text
         answer = await accepted(account, mail())
         message_id = answer["messages"][0]["message_id"]
-        event = await account.cloud.crm.wait_for(
-            lambda e, wanted=message_id: e["data"].get("message", {}).get("message_id") == wanted, timeout=30
-        )
+        event = await account.cloud.crm.wait_for(about(message_id), timeout=30)
         code = event["data"].get("problem", {}).get("code")
         outcome[name] = (event["type"], code, len(received(account)) - before)
     assert outcome == {

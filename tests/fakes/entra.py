@@ -21,7 +21,7 @@ class FakeEntra:
         self._people = people
         self._faults = faults
         self._numbers = count(1)
-        self._codes: dict[str, tuple[str, str]] = {}
+        self._codes: dict[str, tuple[str, str, str]] = {}
 
     async def begin(self, *, state: str, login_hint: str, claims: str = "") -> tuple[str, str]:
         """The address to send the browser to, and the flow (JSON, secret) to keep until the callback."""

@@ -230,8 +230,7 @@ async def test_a_function_beyond_its_timeout_costs_the_worker_its_life(
 ) -> None:
     """functionTimeout: the call fails, and the next one runs in a new worker."""
     # The calls that answer at once need some of it too, on a machine that is busy with other tests.
-    settings = {"AzureFunctionsJobHost__functionTimeout": "00:00:05"}
-    async with running_story(azurite, tmp_path, **settings) as story:
+    async with running_story(azurite, tmp_path, AzureFunctionsJobHost__functionTimeout="00:00:05") as story:
         before = (await (await story.call("GET", "/environment")).json(content_type=None))["pid"]
         assert (await story.call("GET", "/slow/60")).status == 500
         assert (await (await story.call("GET", "/environment")).json(content_type=None))["pid"] != before
@@ -270,8 +269,9 @@ async def test_a_message_of_this_host_wakes_the_poller_at_once(
     azurite: Azurite, queues: QueueServiceClient, tmp_path: Path
 ) -> None:
     """Even when the poller has backed off to an hour."""
-    settings = {"AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "01:00:00"}
-    async with running_story(azurite, tmp_path, **settings) as story:
+    async with running_story(
+        azurite, tmp_path, AzureFunctionsJobHost__extensions__queues__maxPollingInterval="01:00:00"
+    ) as story:
         listener = next(found for found in story.host._listeners if found.queue.name == "work")
         listener._back_off = lambda empty_polls: 3600.0  # type: ignore[method-assign]
         listener.wake()  # the next pause is the long one
@@ -297,6 +297,8 @@ async def test_a_failing_message_comes_back_and_ends_as_poison(story: Story, que
     assert await texts(queues, "work") == []
     assert story.host.failures == {"queue_work": 3}
     kept = (await queues.get_queue_client("work-poison").peek_messages())[0]
+    assert kept.expires_on is not None
+    assert kept.inserted_on is not None
     assert (kept.expires_on - kept.inserted_on).days == 7
 
 

@@ -310,7 +310,9 @@ def test_what_is_no_kind_is_named(kind: object) -> None:
     """With the kinds there are."""
     with pytest.raises(InvalidRequest) as refused:
         send_request(send(kind=kind))
-    (told,) = refused.value.extra["errors"]  # type: ignore[attr-defined]
+    errors = refused.value.extra["errors"]
+    assert isinstance(errors, list)
+    (told,) = errors
     assert told["field"] == "kind"
     assert "'individual', 'bulk' or 'workflow'" in told["message"]
 

@@ -2,6 +2,7 @@
 
 import re
 
+import azure.functions as func
 import pytest
 
 from sync import api
@@ -12,7 +13,7 @@ from tests.unit.http_request import request
 CRM = ("https://crm.example", "https://other.example:8443")
 
 
-def asset(name: str, **headers: str) -> pages.func.HttpResponse:
+def asset(name: str, **headers: str) -> func.HttpResponse:
     return api.asset(request(route={"name": name}, headers={k.replace("_", "-"): v for k, v in headers.items()}))
 
 

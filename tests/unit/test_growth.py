@@ -5,6 +5,8 @@ from itertools import pairwise
 
 import pytest
 
+from sync.adapters.queues import PARTS
+from sync.flows.catch_up import EVERY
 from tests.bench import growth
 from tests.documents import README, ROOT, codes, table
 
@@ -25,14 +27,14 @@ def sentences() -> list[str]:
     calls = growth.number(growth.total("graph"))
     left = growth.number(growth.total("graph") - growth.DAY[0])
     return [
-        f"{size:,} mailboxes ÷ {growth.EVERY.total_seconds():.0f} s are {looks:,.0f} looks a second",
+        f"{size:,} mailboxes ÷ {EVERY.total_seconds():.0f} s are {looks:,.0f} looks a second",
         f"{growth.DAY[0]} notifications × {size:,} × {growth.PEAK} ÷ 86,400 s",
         f"are {growth.number(growth.a_second(size * growth.DAY[0] * growth.PEAK))} a second at peak",
         f"with nothing changed it carries about {first} mailboxes",
         f"an ordinary day's {calls} calls",
         f"{growth.number(growth.a_second(size * growth.total('graph', peak=growth.PEAK)))} calls a second at peak",
         f"the looks from {looks:,.0f} to {looks / 4:,.0f} a second",
-        f"{growth.PROMISES * size:,} rows, of which the partitions together hand out {growth.PARTS * 2_000:,} a second",
+        f"{growth.PROMISES * size:,} rows, of which the partitions together hand out {PARTS * 2_000:,} a second",
         f"each of the {growth.DAY[0]} changes that have nothing to do with a thread: {left} calls to Graph a day are "
         f"left of {calls}",
         f"carry about {first} mailboxes as they are. A mailbox costs {calls} calls to Graph a day",

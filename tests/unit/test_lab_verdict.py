@@ -52,7 +52,7 @@ def mail(name: str, conversation: str = "c1", *, age: timedelta = timedelta(hour
     } | fields
 
 
-OURS = {"from": {"address": OWN[1], "name": "Dana"}}
+OURS: Json = {"from": {"address": OWN[1], "name": "Dana"}}
 LIVE = connection()
 CASES: dict[str, tuple[list[Json], Known, Reason]] = {
     "the copy of what the CRM sent": ([mail("a", **OURS)], known(in_crm("a"), current=LIVE), Reason.FROM_CRM),
@@ -123,7 +123,7 @@ CASES: dict[str, tuple[list[Json], Known, Reason]] = {
         Reason.BEGUN_IN_OUTLOOK,
     ),
     "begun outside": ([mail("a")], known(in_crm("z"), current=LIVE), Reason.BEGUN_OUTSIDE),
-    "begun by a draft of nobody": ([mail("a", **{"from": None}), mail("b")], known(current=LIVE), Reason.BEGUN_OUTSIDE),
+    "begun by a draft of nobody": ([mail("a") | {"from": None}, mail("b")], known(current=LIVE), Reason.BEGUN_OUTSIDE),
 }
 
 

@@ -58,7 +58,9 @@ def test_what_stands_beside_is_on_the_list(path: Path, call: ast.Call) -> None:
                 assert ast.unparse(told).startswith("told_of(")
             else:
                 assert isinstance(key, ast.Constant)
-                assert key.value in TOLD, f"{path.name}:{call.lineno} tells {key.value}: list it in sync/wiring/logs.py"
+                assert key.value in TOLD, (
+                    f"{path.name}:{call.lineno} tells {key.value!r}: list it in sync/wiring/logs.py"
+                )
 
 
 def test_nothing_else_is_printed() -> None:
@@ -70,7 +72,7 @@ def test_nothing_else_is_printed() -> None:
                 assert name not in ("print", "traceback.print_exc", "warnings.warn", "sys.stderr.write"), path.name
 
 
-def line(name: str = "sync.flows.deliver", **extra: object) -> str:
+def line(name: str = "sync.flows.deliver", /, **extra: object) -> str:
     """A line as a handler gets it."""
     record = Record(name, logging.INFO, "deliver.py", 1, "delivery %s", ("failed",), None)
     record.__dict__.update(extra)

@@ -76,7 +76,7 @@ def delivered(**changes: Any) -> Event:
 TAKEN_BEFORE = (Attempt(NOW, 0.1, 200),)
 REFUSED_BEFORE = (Attempt(NOW, 0.1, 500), Attempt(NOW, 15.0, None, "ReadTimeout"))
 TAKEN = ("sync.deliveries.attempts", 1, {"outcome": "accepted", "http.response.status_code": 204})
-DELAY = ("sync.deliveries.delay", 40.0, {})
+DELAY: tuple[str, float, dict[str, Any]] = ("sync.deliveries.delay", 40.0, {})
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ class Read(HTMLParser):
         given = dict(attrs)
         self.tags.append(tag)
         self.attributes |= given.keys()
-        self.ids += [given["id"]] if given.get("id") else []
-        self.links += [given["href"]] if given.get("href") else []
+        self.ids += filter(None, [given.get("id")])
+        self.links += filter(None, [given.get("href")])
         if tag not in VOID:
             self._open.append(tag)
 

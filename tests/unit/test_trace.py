@@ -67,7 +67,7 @@ async def test_each_task_has_its_own_place() -> None:
             await asyncio.sleep(0)
             return trace.current().traceparent
 
-    assert await asyncio.gather(inside(HERE), inside(BEFORE)) == [HERE, BEFORE]
+    assert list(await asyncio.gather(inside(HERE), inside(BEFORE))) == [HERE, BEFORE]
     assert trace.current() == trace.Here()
 
 

@@ -72,7 +72,7 @@ def problem_codes() -> dict[str, tuple[int, bool]]:
     found = {kind.code: (int(status), kind.retryable) for kind, status in problems.STATUS.items()}
     for path in app_files():
         for call in _calls(path, "problem"):
-            if len(call.args) < 2 or not isinstance(call.args[1], ast.Constant):
+            if len(call.args) < 2 or not _is_text(call.args[1]):
                 continue
             status, code = call.args[0], call.args[1].value
             assert isinstance(status, ast.Attribute), (
@@ -80,7 +80,7 @@ def problem_codes() -> dict[str, tuple[int, bool]]:
             )
             retryable = any(k.arg == "retryable" and ast.literal_eval(k.value) for k in call.keywords)
             told = (int(HTTPStatus[status.attr]), retryable)
-            assert found.setdefault(str(code), told) == told, f"{code} is told in two ways"
+            assert found.setdefault(code, told) == told, f"{code} is told in two ways"
     return found
 
 
@@ -93,12 +93,10 @@ def codes_of_failures() -> set[str]:
     for path in app_files():
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Call):
-                found |= {code.value for code in _codes_given(node) if isinstance(code.value, str) and code.value}
+                found |= {code.value for code in _codes_given(node) if _is_text(code) and code.value}
             elif isinstance(node, ast.Dict):
                 found |= {
-                    v.value
-                    for k, v in zip(node.keys, node.values, strict=True)
-                    if _is(k, "code") and isinstance(v, ast.Constant)
+                    v.value for k, v in zip(node.keys, node.values, strict=True) if _is(k, "code") and _is_text(v)
                 }
             elif isinstance(node, ast.Tuple) and path.parent.name == "flows" and len(node.elts) == 2:
                 code, words = node.elts  # how a bulk send hands on why all that is left of it fails
@@ -116,7 +114,7 @@ def codes_of_failures() -> set[str]:
 def _codes_given(call: ast.Call) -> Iterator[ast.Constant]:
     """The constants that a call takes as the code of a failed message or of a permanent no."""
     named = _name(call.func)
-    if named in ("fail", "failed") and len(call.args) > 1:
+    if named in ("fail", "failed", "_fail_unless_sent") and len(call.args) > 1:
         yield from (a for a in call.args[1:2] if isinstance(a, ast.Constant))
     wanted = {"code"} if named == "Declined" else {"problem_code"}
     yield from (k.value for k in call.keywords if k.arg in wanted and isinstance(k.value, ast.Constant))
@@ -152,7 +150,7 @@ def results() -> set[str]:
         for k in call.keywords
         if k.arg == "result"
     ]
-    return {value.value for value in ok if isinstance(value, ast.Constant)} | literals(sign_in.Outcome)
+    return {value.value for value in ok if _is_text(value)} | literals(sign_in.Outcome)
 
 
 def rules_of_the_sender() -> set[str]:
@@ -172,6 +170,8 @@ def states_of_a_thread() -> set[str]:
         for key, value in zip(node.keys, node.values, strict=True)
         if _is(key, "state") and isinstance(value, ast.IfExp)
     ]
+    assert _is_text(choice.body), ast.unparse(choice)
+    assert _is_text(choice.orelse), ast.unparse(choice)
     return {choice.body.value, choice.orelse.value}
 
 
@@ -192,7 +192,7 @@ def choices() -> set[tuple[str, frozenset[str]]]:
     return found
 
 
-def subclasses(of: type) -> Iterator[type]:
+def subclasses[T](of: type[T]) -> Iterator[type[T]]:
     """Every class of the domain below this one."""
     for path in app_files():
         if module_name(path).startswith("sync.domain"):
@@ -214,5 +214,9 @@ def _is(key: ast.expr | None, word: str) -> bool:
     return isinstance(key, ast.Constant) and key.value == word
 
 
-def _is_text(value: ast.expr) -> typing.TypeGuard[ast.Constant]:
+class _Text(ast.Constant):
+    value: str
+
+
+def _is_text(value: ast.expr) -> typing.TypeGuard[_Text]:
     return isinstance(value, ast.Constant) and isinstance(value.value, str)

@@ -152,7 +152,7 @@ class Cloud:
             "POST", "/v1.0/subscriptions", self.request_body(**fields), headers=headers
         )
         assert status == 201, subscription
-        return subscription
+        return dict(subscription)
 
     async def control(self, name: str, body: Any = None, *, expect: int = 200) -> Any:
         """A `/_lab` control: POST with a body, GET without."""

@@ -1,6 +1,7 @@
 """What a visitor plays on the lab: the CRM's half through the app's API, the mailbox's half through Graph."""
 
 import uuid
+from collections.abc import Callable
 
 import pytest
 
@@ -118,12 +119,11 @@ async def test_what_begins_in_the_mailbox_stays_private(visitor: Visitor) -> Non
     await visitor.ada_writes("With pleasure!", answers=written.json()["id"])
     await visitor.ada_writes("A new idea", subject="Lab, by Ada")
 
+    def private(subject: str) -> Callable[[Json], bool]:
+        return lambda m: (m["subject"], m["sync"]["state"]) == (subject, "private") and not m["is_draft"]
+
     said = [
-        (
-            await visitor.in_mailbox(
-                lambda m, s=subject: (m["subject"], m["sync"]["state"]) == (s, "private") and not m["is_draft"]
-            )
-        )["sync"]
+        (await visitor.in_mailbox(private(subject)))["sync"]
         for subject in ("Lab, garden party", "Re: Lab, garden party", "Lab, by Ada")
     ]
     assert [sync["reason"] for sync in said] == ["begun_in_outlook", "begun_in_outlook", "begun_outside"]

@@ -7,6 +7,7 @@ from datetime import timedelta
 from sync.domain.body import Body
 from sync.domain.connection import Connection, Erased
 from sync.domain.event import Answer, Event
+from sync.domain.mail import MailboxMessage
 from sync.domain.message import Contact, Message, Thread
 from sync.domain.outgoing import OutgoingFile
 from sync.jobs import ERASURES
@@ -64,7 +65,7 @@ class ErasingWorld(World):
             connection, key=key, to=[EVE], subject="Secret plan", files=files, thread_id=thread_id
         )
 
-    def answered(self, connection: Connection, sent: Message) -> object:
+    def answered(self, connection: Connection, sent: Message) -> MailboxMessage:
         """Eve's answer is in the mailbox, with two files of which one syncs."""
         files = [HeldFile("secret.txt", b"secret notes", "text/plain"), HeldFile("secret.exe", b"MZ")]
         return self.mail.arrives(

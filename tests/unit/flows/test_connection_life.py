@@ -109,7 +109,9 @@ async def test_a_new_connect_after_a_delete_is_a_new_connection(world: World) ->
     await world.disconnect.delete(ACCOUNT, "u1")
     second = await world.connected(DANA)
     assert second.connection_id != first.connection_id
-    assert (await world.show.connection(ACCOUNT, "u1"))[0].thread_count == 0
+    shown, _ = await world.show.connection(ACCOUNT, "u1")
+    assert shown is not None
+    assert shown.thread_count == 0
 
 
 @pytest.mark.parametrize("moved", [False, True], ids=["the same message", "a copy of it"])

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -103,7 +104,7 @@ async def test_what_is_under_way_leaves_nothing(story: Story, applied: bool) -> 
     for name in names:
         world = ErasingWorld()
         go_on = await story(world)
-        world.faults.meanwhile(name, lambda erase=world.erase: erase.erase(ACCOUNT, "u1"), applied=applied)
+        world.faults.meanwhile(name, partial(world.erase.erase, ACCOUNT, "u1"), applied=applied)
         with contextlib.suppress(SyncError):  # its caller is told that it came too late
             await go_on()
         await until_all_is_over(world)
@@ -128,7 +129,7 @@ async def test_an_update_that_is_under_way_is_erased_or_whole(applied: bool) -> 
     ends = set()
     for name in names:
         world, code = await updating()
-        world.faults.meanwhile(name, lambda erase=world.erase: erase.erase(ACCOUNT, "u1"), applied=applied)
+        world.faults.meanwhile(name, partial(world.erase.erase, ACCOUNT, "u1"), applied=applied)
         with contextlib.suppress(SyncError):  # the sign-in is gone: its last note is refused, or all of it
             await world.connect.complete(ACCOUNT, "u1", code)
         await until_all_is_over(world)

@@ -1,6 +1,7 @@
 """Sending: one email leaves and one outcome is told, whatever Graph answers."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -103,15 +104,15 @@ async def test_what_nobody_knows_of_is_told_so_when_the_connection_ends(
     assert (await world.message(message.message_id)).problem_code == "outcome_unknown"
 
 
+CLOSED = Declined("The mailbox is not enabled.", code="MailboxNotEnabledForRESTAPI", status=403)
 #: What may become of a mailbox, for more than a day, once Graph was asked to send.
-OUT_OF_SIGHT = {
+OUT_OF_SIGHT: dict[str, Callable[[World, Connection], None]] = {
     "signed out": lambda world, dana: world.people.revoke(dana.mailbox.email),
     "silent": lambda world, _: world.faults.outage("mail.*", Unclear(), lambda: True),
     "closed": lambda world, _: world.faults.outage("mail.*", CLOSED, lambda: True),
     "our secret has expired": lambda world, _: world.faults.outage("mail.*", OperatorAlarm("expired"), lambda: True),
     "copy deleted": lambda world, _: world.faults.outage("mail.*", Gone(), lambda: True),
 }
-CLOSED = Declined("The mailbox is not enabled.", code="MailboxNotEnabledForRESTAPI", status=403)
 
 
 @pytest.mark.parametrize("becomes", OUT_OF_SIGHT)

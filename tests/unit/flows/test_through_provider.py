@@ -83,7 +83,7 @@ async def test_a_from_of_somebody_else_is_refused(world: World) -> None:
     await world.providers.remove(ACCOUNT)
     for kind in ("individual", "bulk", "workflow"):
         with pytest.raises(ProviderNotConfigured):
-            await world.senders.resolve(ACCOUNT, "u1", kind, None)  # type: ignore[arg-type]
+            await world.senders.resolve(ACCOUNT, "u1", kind, None)
 
 
 REFUSALS = {

@@ -1,5 +1,6 @@
 """When Microsoft no longer lets us in: the user is asked once, in plain words; what the operator has to mend is never theirs."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import get_args
 from urllib.parse import parse_qs, urlsplit
@@ -11,12 +12,12 @@ from sync.domain.errors import OperatorAlarm, ReconnectNeeded
 from sync.domain.message import Status
 from sync.domain.settings_page import Visit
 from sync.domain.trouble import TROUBLES, Reason
-from sync.jobs import CatchUp, MailChange, WatchMailbox
+from sync.jobs import CatchUp, Job, MailChange, WatchMailbox
 from tests.unit.flows.conftest import DANA
 from tests.unit.flows.world import ACCOUNT, RETURN_URL, World
 
 #: What fails first, by the call that meets it; each within the minute.
-FIRST_CALLS = {
+FIRST_CALLS: dict[str, tuple[str, Callable[[Connection], Job]]] = {
     "mail": ("mail.keys", lambda dana: MailChange(dana.connection_id, "AAkA1")),
     "a look through the mailbox": ("mail.received_since", lambda dana: CatchUp(dana.connection_id)),
     "a renewal": (

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import List  # noqa: UP035 - the worker library refuses func.Out[list[str]]
 
 import azure.functions as func
+from azure.functions.timer import TimerRequest  # with the schedule: func.TimerRequest tells past_due only
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -142,6 +143,6 @@ def queue_done(msg: func.QueueMessage, out: func.Out[bytes]) -> None:
 
 
 @app.timer_trigger(arg_name="timer", schedule="%TICK%", run_on_startup=False)
-async def timer_tick(timer: func.TimerRequest) -> None:
+async def timer_tick(timer: TimerRequest) -> None:
     """Tick."""
     note(event="tick", past_due=timer.past_due, last=timer.schedule_status["Last"])
