@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.chromium import launch
 from tests.browser.crm import SmallCrm, origin_at
@@ -22,6 +22,9 @@ from tests.browser.visit import Visit
 from tests.cloud.local import LocalCloud
 from tests.cloud.server import Port
 from tests.e2e.account import Account, unique
+
+#: As long as all else here is waited for: by itself an expectation has 5 s, of which the page's own pauses take 3 or more.
+expect.set_options(timeout=30_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

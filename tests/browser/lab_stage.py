@@ -80,10 +80,10 @@ class Newcomer:
 
     async def is_flawless(self, name: str) -> None:
         """Nothing for axe to find in light or dark, nothing beyond the window's edge, nothing too small to hit."""
-        # A highlight keeps the colours of the scheme in which it began to fade.
-        await self.page.evaluate("Promise.allSettled(document.getAnimations().map((running) => running.finished))")
         for scheme in ("light", "dark"):
             await self.page.emulate_media(color_scheme=scheme)
+            # A highlight keeps the colours of the scheme in which it began to fade: also of one that began meanwhile.
+            await self.page.evaluate("Promise.allSettled(document.getAnimations().map((running) => running.finished))")
             assert await violations(self.page) == [], f"{name}, {scheme}"
             await take_screenshot(self.page, f"lab-{name}-{scheme}")
         assert not await scrolls_sideways(self.page)

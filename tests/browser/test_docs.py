@@ -70,7 +70,7 @@ async def test_it_can_be_read_by_everybody(visit: Visit, docs: str, size: Any, s
     await page.set_viewport_size(size)
     await page.emulate_media(color_scheme=scheme)
     await page.goto(f"{docs}#send_message")
-    assert await _shows(page, "send_message")
+    await eventually(lambda: _shows(page, "send_message"), "the page to show what its address names")
     await page.screenshot(path=SCREENSHOTS / f"docs-{size['width']}-{scheme}.png")
     assert not await scrolls_sideways(page)
     assert await small_targets(page) == []
@@ -85,7 +85,8 @@ async def test_it_asks_for_nothing_else(visit: Visit, docs: str) -> None:
     await visit.page.goto(docs)
     await visit.page.wait_for_load_state("networkidle")
     assert asked == [docs]
-    await visit.page.get_by_role("link", name="openapi.json").first.click()
+    async with visit.page.expect_response("**/openapi.json"):
+        await visit.page.get_by_role("link", name="openapi.json").first.click()
     assert asked[1:] == [docs.replace("/docs", "/openapi.json")]
 
 

@@ -6,6 +6,7 @@ from tests.browser.crm import SmallCrm
 from tests.browser.stand_in import Call, StandIn
 from tests.browser.views import ADMIN_CONSENT_URL, VIEWS
 from tests.browser.visit import Visit
+from tests.cloud.polling import eventually
 
 SIGN_IN = "Sign in with Microsoft"
 
@@ -38,8 +39,12 @@ async def test_only_the_crm_may_embed_it(visit: Visit, stand_in: StandIn, crm: S
     stranger = crm.profile.replace("localhost", "127.0.0.1")
     await visit.page.goto(stranger)
     await expect(visit.page.get_by_title("Email (2-way sync)")).to_be_attached()
+
+    async def refused() -> bool:
+        return any("frame-ancestors" in said for said in visit.complaints)
+
+    await eventually(refused, "the browser to refuse the frame")
     assert stand_in.calls == []
-    assert any("frame-ancestors" in said for said in visit.complaints)
 
 
 async def test_sign_in_takes_the_whole_tab(visit: Visit, stand_in: StandIn, crm: SmallCrm) -> None:
