@@ -21,7 +21,7 @@ from tests.e2e.conversation import ADA, answers, at_rest, calls, fault, newly_co
 
 #: Of each call, and of the calls on their way while a 429 comes back, on a machine with much to do.
 SLOW_S = 0.1
-ON_THE_WAY = timedelta(seconds=2)
+ON_THE_WAY = timedelta(seconds=0.5)
 RETRY_AFTER_S = 6
 #: Of each user in a burst. In most bursts some calls are refused.
 SENDS, ANSWERS, MAX_BURSTS = 2, 5, 6
